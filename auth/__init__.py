@@ -1,0 +1,1 @@
+"""Who is asking: passwords, tokens, scopes, tenancy. Knows nothing of platforms."""

@@ -1,0 +1,42 @@
+"""Links that carry their own permission: signed, and good for a while."""
+
+import hmac
+import time
+from hashlib import sha256
+from urllib.parse import urlencode
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+
+class Links:
+    """Makes and checks links below ``base_url``.
+
+    A signature is HMAC-SHA-256 over the path and the second in which the link ends, under a key that is derived from the
+    signing key (HKDF, RFC 5869) for this purpose alone.
+    """
+
+    def __init__(self, key: Ed25519PrivateKey, *, base_url: str, lifetime_seconds: int = 3600) -> None:
+        raw = key.private_bytes(
+            serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()
+        )
+        self._key = HKDF(hashes.SHA256(), 32, salt=None, info=b"tributary links").derive(raw)
+        self._base_url = base_url.rstrip("/")
+        self._lifetime = lifetime_seconds
+
+    def to(self, path: str) -> str:
+        """An absolute link to ``path``. Links made in the same quarter of their life are equal, so that caches keep them."""
+        step = max(1, self._lifetime // 4)
+        expires = (int(time.time()) // step + 1) * step + self._lifetime
+        return f"{self._base_url}{path}?{urlencode({'expires': expires, 'signature': self._signature(path, expires)})}"
+
+    def holds(self, path: str, expires: str | None, signature: str | None) -> bool:
+        """Whether a link with these parameters was made here and has not ended."""
+        if expires is None or signature is None or not expires.isascii() or not expires.isdigit() or len(expires) > 12:  # noqa: PLR2004
+            return False
+        fits = hmac.compare_digest(self._signature(path, int(expires)).encode(), signature.encode())
+        return fits and int(expires) >= time.time()
+
+    def _signature(self, path: str, expires: int) -> str:
+        return hmac.new(self._key, f"{path}\n{expires}".encode(), sha256).hexdigest()

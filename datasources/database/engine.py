@@ -1,0 +1,181 @@
+"""Connections, the two ways to read, and the one way to write."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Executable, Insert, Table, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from datasources.database.scope import ORGANIZATION, NoOrganization, needs_organization
+
+R = TypeVar("R")
+logger = logging.getLogger(__name__)
+
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+
+
+def async_url(url: str) -> URL:
+    """``url`` with the driver that the gateway uses; raises ``ValueError`` for a database it does not speak."""
+    parsed = make_url(url)
+    driver = DRIVERS.get(parsed.drivername.partition("+")[0])
+    if driver is None:
+        message = f"DATABASE_URL must begin with sqlite: or postgresql:, not {parsed.drivername}:"
+        raise ValueError(message)
+    return parsed.set(drivername=driver)
+
+
+def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # transactions are begun by us, see _begin_sqlite
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "foreign_keys=ON",
+        "synchronous=NORMAL",
+        "busy_timeout=30000",
+        "cache_size=-16000",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    # Taking the write lock at once avoids the upgrade from reader to writer that SQLite can only refuse.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class Database:
+    """The engines of one database and what happens after a commit.
+
+    Reads run outside transactions (each statement sees a consistent state), writes in one. On SQLite there is one
+    writing connection, so that writers of this process queue here rather than collide there.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = async_url(url)
+        self.dialect = self.url.get_backend_name()
+        sqlite = self.dialect == "sqlite"
+        if sqlite and self.url.database not in (None, "", ":memory:"):
+            Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
+        self._reader: AsyncEngine = create_async_engine(
+            self.url, pool_size=pool_size, max_overflow=0, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
+        )
+        self._writer: AsyncEngine = create_async_engine(self.url, pool_size=1 if sqlite else pool_size, max_overflow=0)
+        if sqlite:
+            event.listen(self._reader.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self._writer.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self._writer.sync_engine, "begin", _begin_sqlite)
+        self.after_commit: list[Callable[[], None]] = []
+
+    @property
+    def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
+        """The reading and the writing engine, for migrations and for counting statements in tests."""
+        return self._reader, self._writer
+
+    def scoped(self, organization_id: str | None) -> "Scope":
+        """A handle that reads and writes as this organization; ``None``: only what is open to everybody."""
+        return Scope(self, organization_id)
+
+    def unscoped(self, reason: str) -> "Scope":
+        """A handle over all organizations. ``reason`` says why that is right; a test lists every use."""
+        logger.debug("unscoped access: %s", reason)
+        return Scope(self, None, every_organization=True)
+
+    async def ping(self) -> None:
+        """One round trip; raises what the driver raises when the database cannot be reached."""
+        async with self._reader.connect() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The database as one organization sees it."""
+
+    database: Database
+    organization_id: str | None
+    every_organization: bool = False
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self.database.dialect
+
+    async def fetch(
+        self, statement: Executable, row: Callable[..., R], parameters: Mapping[str, object] | None = None
+    ) -> list[R]:
+        """Runs one reading statement and makes each result row a light ``row``.
+
+        Raises ``NoOrganization`` when the statement needs a tenant and there is none, ``UnscopedStatement`` when it
+        should name one and does not.
+        """
+        bound = self.bind(statement, parameters)
+        async with self.database.engines[0].connect() as connection:
+            result = await connection.execute(statement, bound)
+            return [row(*values) for values in result.fetchall()]
+
+    def bind(self, statement: Executable, parameters: Mapping[str, object] | None) -> dict[str, Any]:
+        """``parameters`` with the organization, after the check that the statement is scoped."""
+        bound: dict[str, Any] = dict(parameters or {})
+        if self.every_organization:
+            return bound
+        if ORGANIZATION in bound:
+            message = "the organization is the handle's, never a parameter"
+            raise ValueError(message)
+        if needs_organization(statement):
+            if self.organization_id is None:
+                raise NoOrganization
+            bound[ORGANIZATION] = self.organization_id
+        return bound
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Transaction"]:
+        """One transaction: everything done through it commits together at the end of the block, or not at all."""
+        async with self.database.engines[1].connect() as connection, connection.begin():
+            transaction = Transaction(self, connection)
+            yield transaction
+        for wake in self.database.after_commit if transaction.wrote_events else ():
+            wake()
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A unit of work on one connection, as one organization."""
+
+    scope: Scope
+    connection: AsyncConnection
+    wrote_events: bool = field(default=False)
+
+    async def fetch(
+        self, statement: Executable, row: Callable[..., R], parameters: Mapping[str, object] | None = None
+    ) -> list[R]:
+        """As ``Scope.fetch``, inside the transaction; also for ``… RETURNING``."""
+        result = await self.connection.execute(statement, self.scope.bind(statement, parameters))
+        return [row(*values) for values in result.fetchall()]
+
+    async def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> int:
+        """Runs a writing statement; returns how many rows it touched."""
+        result = await self.connection.execute(statement, self.scope.bind(statement, parameters))
+        return int(result.rowcount)
+
+    async def insert(self, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+        """Inserts ``rows``; a tenant's table gets the organization of the handle, whatever the rows say."""
+        if not rows:
+            return
+        own = (
+            {ORGANIZATION: self.scope.organization_id}
+            if ORGANIZATION in table.c and not self.scope.every_organization
+            else {}
+        )
+        if own and self.scope.organization_id is None:
+            raise NoOrganization
+        await self.connection.execute(Insert(table), [{**values, **own} for values in rows])

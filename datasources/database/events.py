@@ -1,0 +1,181 @@
+"""The event log: written in the transaction of the change, read in the order of commits.
+
+On PostgreSQL row numbers are given before the commit, so that a higher number can become visible before a lower one. Each
+event therefore also has the id of its transaction, and a reader sees only transactions older than every one that still runs
+(``pg_snapshot_xmin``): what it has passed can no longer fill. On SQLite there is one writer at a time, numbers are given in
+the order of commits, and the transaction id is always 0.
+"""
+
+import binascii
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Insert, Select, Text, bindparam, cast, desc, func, literal, select, tuple_
+
+from datasources.database.columns import Big, any_of
+from datasources.database.engine import Database, Scope, Transaction
+from datasources.database.ids import new_id
+from datasources.database.scope import TENANT
+from datasources.database.tables.gateway import events
+
+_CURSOR = struct.Struct(">QQ")
+
+
+class EventPosition(NamedTuple):
+    """A place in the log."""
+
+    tx: int
+    position: int
+
+    @property
+    def cursor(self) -> str:
+        """The place as clients see it."""
+        return "e" + urlsafe_b64encode(_CURSOR.pack(self.tx, self.position)).rstrip(b"=").decode()
+
+
+BEGINNING = EventPosition(0, 0)
+
+
+def position_of(cursor: str) -> EventPosition | None:
+    """The place of a cursor; ``None`` when it is not one of ours."""
+    if not cursor.startswith("e"):
+        return None
+    try:
+        packed = urlsafe_b64decode(cursor[1:].encode("ascii") + b"=" * (-(len(cursor) - 1) % 4))
+        tx, position = _CURSOR.unpack(packed)
+    except (ValueError, struct.error, binascii.Error):
+        return None
+    return EventPosition(tx, position) if max(tx, position) < 2**63 else None
+
+
+class EventRow(NamedTuple):
+    """Something that happened."""
+
+    tx: int
+    position: int
+    id: str
+    organization_id: str
+    platform_key: str
+    type: str
+    business_id: str | None
+    subject_id: str
+    at: datetime
+    data: Mapping[str, Any]
+
+    @property
+    def place(self) -> EventPosition:
+        """Where it stands in the log."""
+        return EventPosition(self.tx, self.position)
+
+    @property
+    def cursor(self) -> str:
+        """Where it stands in the log, as clients see it."""
+        return self.place.cursor
+
+
+class NewEvent(NamedTuple):
+    """What is to be written: the platform's key, the name of the event's type, what it happened to, and its details."""
+
+    platform: str
+    type: str
+    subject_id: str
+    business_id: str | None
+    data: Mapping[str, Any]
+
+
+async def append_event(transaction: Transaction, event: NewEvent) -> str:
+    """Writes an event in the transaction of its change and returns its id; subscribers learn of it after the commit."""
+    identity = new_id("evt")
+    row = {
+        **event._asdict(),
+        "id": identity,
+        "at": datetime.now(UTC),
+        "organization_id": transaction.scope.organization_id,
+    }
+    statement = _insert(transaction.scope.dialect)
+    await transaction.connection.execute(statement, row)
+    transaction.wrote_events = True
+    return identity
+
+
+@lru_cache(maxsize=2)
+def _insert(dialect: str) -> Insert:
+    own_tx: ColumnElement[int] = literal(0)
+    if dialect == "postgresql":
+        own_tx = cast(cast(func.pg_current_xact_id(), Text()), Big)
+    return events.insert().values(
+        tx=own_tx, **{name: bindparam(name) for name in (*NewEvent._fields, "id", "at", "organization_id")}
+    )
+
+
+_COLUMNS = (
+    events.c.tx,
+    events.c.position,
+    events.c.id,
+    events.c.organization_id,
+    events.c.platform,
+    events.c.type,
+    events.c.business_id,
+    events.c.subject_id,
+    events.c.at,
+    events.c.data,
+)
+
+
+def _settled(dialect: str) -> list[ColumnElement[bool]]:
+    """Only what no running transaction can still come before."""
+    if dialect != "postgresql":
+        return []
+    oldest = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text()), Big)
+    return [events.c.tx < oldest]
+
+
+@lru_cache(maxsize=4)
+def _after(dialect: str, *, one_organization: bool) -> Select[Any]:
+    place = tuple_(bindparam("after_tx", type_=Big), bindparam("after_position", type_=Big))
+    statement = select(*_COLUMNS).where(tuple_(events.c.tx, events.c.position) > place, *_settled(dialect))
+    if one_organization:
+        statement = statement.where(events.c.organization_id == TENANT)
+    return statement.order_by(events.c.tx, events.c.position).limit(bindparam("limit"))
+
+
+@lru_cache(maxsize=2)
+def _head(dialect: str) -> Select[Any]:
+    return (
+        select(events.c.tx, events.c.position)
+        .where(*_settled(dialect))
+        .order_by(desc(events.c.tx), desc(events.c.position))
+        .limit(1)
+    )
+
+
+_BY_ID = select(*_COLUMNS).where(events.c.organization_id == TENANT, any_of(events.c.id, "ids"))
+
+
+async def events_after(scope: Scope, after: EventPosition, limit: int) -> list[EventRow]:
+    """The organization's events after a place, in order, at most ``limit``."""
+    parameters = {"after_tx": after.tx, "after_position": after.position, "limit": limit}
+    return await scope.fetch(_after(scope.dialect, one_organization=True), EventRow, parameters)
+
+
+async def all_events_after(database: Database, after: EventPosition, limit: int) -> list[EventRow]:
+    """As ``events_after``, of every organization: for the one reader of the process that hands them out."""
+    scope = database.unscoped("the tail reads the log once for all organizations")
+    parameters = {"after_tx": after.tx, "after_position": after.position, "limit": limit}
+    return await scope.fetch(_after(scope.dialect, one_organization=False), EventRow, parameters)
+
+
+async def head(database: Database) -> EventPosition:
+    """The place of the last event that is settled."""
+    scope = database.unscoped("the tail begins where the log ends")
+    found = await scope.fetch(_head(scope.dialect), EventPosition)
+    return found[0] if found else BEGINNING
+
+
+async def events_by_id(scope: Scope, ids: Sequence[str]) -> dict[str, EventRow]:
+    """Events by id."""
+    return {row.id: row for row in await scope.fetch(_BY_ID, EventRow, {"ids": ids})}

@@ -1,0 +1,94 @@
+"""Tenancy by construction: a statement that reaches a tenant's table without naming the tenant is refused.
+
+A table that has a column ``organization_id`` belongs to tenants. A statement may touch it only together with
+``table.organization_id = :organization_id``, a parameter that the database handle fills in and that no caller can set.
+The check looks at the statement, not at its result, and is remembered per statement.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from sqlalchemy import (
+    Alias,
+    BindParameter,
+    ClauseElement,
+    Delete,
+    FromClause,
+    Insert,
+    Join,
+    Select,
+    Table,
+    Update,
+    bindparam,
+)
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import BinaryExpression
+from sqlalchemy.sql.expression import ColumnClause
+
+from datasources.database.columns import Id
+
+ORGANIZATION = "organization_id"
+TENANT = bindparam(ORGANIZATION, type_=Id)
+"""The tenant of the handle that runs the statement."""
+
+
+class UnscopedStatement(Exception):
+    """A fault of ours: the statement would reach rows of several tenants."""
+
+
+class NoOrganization(Exception):
+    """The statement needs an organization and nobody is signed in."""
+
+
+def _leaves(source: FromClause) -> Iterator[FromClause]:
+    if isinstance(source, Join):
+        yield from _leaves(source.left)
+        yield from _leaves(source.right)
+    else:
+        yield source
+
+
+def _is_tenant_table(source: FromClause) -> bool:
+    table = source.element if isinstance(source, Alias) else source
+    return isinstance(table, Table) and ORGANIZATION in table.c
+
+
+def _tenant_tables(statement: ClauseElement) -> set[FromClause]:
+    found: set[FromClause] = set()
+    for element in visitors.iterate(statement):
+        if isinstance(element, Select):
+            found.update(leaf for source in element.get_final_froms() for leaf in _leaves(source))
+        elif isinstance(element, Insert | Update | Delete):
+            found.add(element.table)
+    return {source for source in found if _is_tenant_table(source)}
+
+
+def _scoped_tables(statement: ClauseElement) -> set[object]:
+    scoped: set[object] = set()
+    for element in visitors.iterate(statement):
+        if not (isinstance(element, BinaryExpression) and element.operator is operators.eq):
+            continue
+        left, right = element.left, element.right
+        if (
+            isinstance(left, ColumnClause)
+            and left.name == ORGANIZATION
+            and isinstance(right, BindParameter)
+            and right.key == ORGANIZATION
+        ):
+            scoped.add(left.table)
+    return scoped
+
+
+@lru_cache(maxsize=4096)
+def needs_organization(statement: ClauseElement) -> bool:
+    """Whether ``statement`` uses the tenant; raises ``UnscopedStatement`` where it should and does not."""
+    tables = _tenant_tables(statement)
+    scoped = _scoped_tables(statement)
+    for table in tables - scoped:
+        if isinstance(statement, Insert) and table is statement.table:
+            continue
+        message = f"{table} is read or written without {ORGANIZATION} = :{ORGANIZATION}"
+        raise UnscopedStatement(message)
+    return bool(tables) or any(
+        isinstance(element, BindParameter) and element.key == ORGANIZATION for element in visitors.iterate(statement)
+    )

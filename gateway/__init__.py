@@ -1,0 +1,1 @@
+"""The running service: settings, the application, its transports and its command line."""

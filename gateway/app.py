@@ -1,0 +1,176 @@
+"""The application: settings in, one ASGI callable out."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from auth.bearer import BearerAuthentication
+from auth.links import Links
+from auth.passwords import Passwords
+from auth.principal import Principal
+from auth.signin import SignIn
+from auth.tokens import Tokens, signing_key
+from datasources.database.engine import Database
+from datasources.database.events import EventRow
+from datasources.files import FileStore
+from gateway.demo import DEMO_LOGINS
+from gateway.graphql.endpoint import GraphQLEndpoint
+from gateway.graphql.limits import Limits
+from gateway.pages import Pages
+from gateway.platforms import chosen
+from gateway.settings import Settings, load_all
+from schema.composition import Composition, compose
+from schema.context import Context
+from schema.platform import Health, Platform, Services
+from schema.registry import HealthWatch
+from subscriptions.log import EventLog
+
+WEB = Path(__file__).parents[1] / "web" / "dist"
+FILES = "files"
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What runs behind the routes; an ASGI server finds it at ``app.state.gateway``."""
+
+    settings: Settings
+    composition: Composition
+    services: Services
+    endpoint: GraphQLEndpoint
+    authenticate: BearerAuthentication
+
+
+def create_gateway(settings: Settings, platforms: Sequence[Platform] | None = None) -> Gateway:
+    """Puts the parts together; opens nothing yet. Raises as ``create_app`` does."""
+    plugged_in = chosen(settings.platforms) if platforms is None else platforms
+    composition = compose(plugged_in)
+    platform_settings = load_all({each.key: each.settings for each in plugged_in if each.settings is not None})
+    database = Database(settings.database_url, pool_size=settings.database_pool_size)
+    key = signing_key(settings.key_file, create=settings.demo)
+    tokens = Tokens(key, issuer=settings.base_url, lifetime=timedelta(seconds=settings.access_token_seconds))
+    health: dict[str, HealthWatch] = {}
+    services = Services(
+        database=database,
+        files=FileStore(settings.data_dir / FILES),
+        events=EventLog(database),
+        sign_in=SignIn(database, Passwords(), tokens),
+        links=Links(key, base_url=settings.base_url),
+        settings=platform_settings,
+        health=health,
+    )
+    health.update((each.key, HealthWatch(_check(each, services))) for each in plugged_in)
+    authenticate = BearerAuthentication(tokens)
+    endpoint = _endpoint(settings, composition, services, authenticate)
+    return Gateway(settings, composition, services, endpoint, authenticate)
+
+
+def _check(platform: Platform, services: Services) -> Callable[[], Awaitable[Health]] | None:
+    return None if platform.health is None else partial(platform.health, services)
+
+
+def _endpoint(
+    settings: Settings, composition: Composition, services: Services, authenticate: BearerAuthentication
+) -> GraphQLEndpoint:
+    def context(principal: Principal) -> Context:
+        scope = services.database.scoped(principal.organization_id)
+        return Context(
+            composition=composition,
+            services=services,
+            principal=principal,
+            scope=scope,
+            page_limit=settings.page_limit,
+        )
+
+    return GraphQLEndpoint(
+        composition.graphql,
+        authenticate=authenticate,
+        make_context=context,
+        limits=Limits(
+            max_body_bytes=settings.max_body_bytes,
+            max_upload_bytes=settings.max_upload_bytes,
+            max_depth=settings.max_depth,
+            max_tokens=settings.max_tokens,
+            suggestions=settings.suggestions,
+        ),
+        allowed_origins=settings.allowed_origins,
+        page=_pages(settings).graphiql_page,
+        event_id=lambda event: event.cursor if isinstance(event, EventRow) else None,
+    )
+
+
+def _pages(settings: Settings) -> Pages:
+    return Pages(WEB, demo=DEMO_LOGINS if settings.demo else None)
+
+
+def create_app(settings: Settings, *, platforms: Sequence[Platform] | None = None) -> Starlette:
+    """The gateway as an ASGI application.
+
+    ``platforms``: those to plug in; by default what the settings choose among the installed ones. Raises
+    ``UnknownPlatform`` and ``CompositionError`` when they do not fit together, ``SettingsError`` for wrong settings of a
+    platform, ``FileNotFoundError`` without a signing key.
+    """
+    gateway = create_gateway(settings, platforms)
+
+    async def live(_: Request) -> Response:
+        return JSONResponse({"status": "ok", "live": gateway.endpoint.live})
+
+    async def ready(_: Request) -> Response:
+        try:
+            await gateway.services.database.ping()
+        except Exception:  # noqa: BLE001 -- whatever it is, the answer is the same
+            return JSONResponse({"status": "the database does not answer"}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    async def home(_: Request) -> Response:
+        return RedirectResponse("/graphql")
+
+    routes: list[BaseRoute] = [
+        *gateway.endpoint.routes,
+        *_pages(settings).pages_routes(),
+        Route("/", home),
+        Route("/healthz", live),
+        Route("/readyz", ready),
+    ]
+    for platform in gateway.composition.platforms:
+        if platform.routes is not None:
+            routes.extend(platform.routes(gateway.services))
+    app = Starlette(routes=routes, middleware=_middleware(settings), lifespan=partial(_lifespan, gateway))
+    app.state.gateway = gateway
+    return app
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """CORS, where pages of other origins are let in; nothing otherwise, because each layer costs every request."""
+    if not settings.allowed_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=sorted(settings.allowed_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "graphql-require-preflight", "x-organization-id"],
+            max_age=600,
+        )
+    ]
+
+
+@asynccontextmanager
+async def _lifespan(gateway: Gateway, _: Starlette) -> AsyncIterator[None]:
+    services = gateway.services
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(services.database.close)
+        await stack.enter_async_context(services.events)
+        for platform in gateway.composition.platforms:
+            if platform.work is not None:
+                await stack.enter_async_context(platform.work(services))
+        yield

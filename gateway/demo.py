@@ -1,0 +1,85 @@
+"""The demo: a SQLite file of its own with made-up data, for trying the gateway on one's own machine."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from auth.passwords import Passwords
+from datasources.database.engine import Database, async_url
+from datasources.database.migrate import BUILT_IN, Branch, upgrade
+from datasources.database.seed import seed
+from gateway.pages import DemoLogin
+from gateway.settings import Settings
+from schema.platform import Platform
+
+PASSWORD = "tributary demo"  # noqa: S105 -- public: printed at the start, and good on this machine only
+DEMO_LOGINS = (
+    DemoLogin("Ada (owner)", "ada@example.com", PASSWORD),
+    DemoLogin("Grace (another organization)", "grace@example.com", PASSWORD),
+)
+_MARK = int.from_bytes(b"trib")
+"""SQLite's application id of a file that the demo made."""
+
+_QUERIES = (
+    ("open to everybody", "{ prompts(first: 3) { nodes { title price { amount currency } rating } } }"),
+    ("as Ada", "{ businesses(first: 2) { nodes { name campaigns(first: 2) { nodes { name status } } } } }"),
+    ("as Ada", "{ orders(first: 3) { nodes { number status total { amount currency } customer { name } } } }"),
+)
+
+
+class NotOurDatabase(Exception):
+    """The demo was pointed at a database that it did not make."""
+
+
+def branches_of(platforms: Sequence[Platform]) -> list[Branch]:
+    """The tables of the gateway and of these platforms."""
+    return [BUILT_IN[0], *(platform.branch for platform in platforms if platform.branch is not None)]
+
+
+async def prepare(
+    settings: Settings, platforms: Sequence[Platform], tell: Callable[[str], None], *, scale: int
+) -> None:
+    """Makes the demo's file and fills it, unless it is there already.
+
+    It is made beside and moved into place when it is whole. Raises ``NotOurDatabase`` for a file without the demo's mark.
+    """
+    path = Path(str(async_url(settings.database_url).database))
+    if path.exists():
+        with closing(sqlite3.connect(path)) as connection:
+            (mark,) = connection.execute("PRAGMA application_id").fetchone()
+        if mark != _MARK:
+            message = f"{path} was not made by the demo, which touches no other database. Unset DATABASE_URL."
+            raise NotOurDatabase(message)
+    else:
+        tell(f"Making demo data in {path} …")
+        staged = path.with_name(f"{path.name}.making")
+        staged.unlink(missing_ok=True)
+        await _make(staged, platforms, tell, scale=scale)
+        with closing(sqlite3.connect(staged)) as connection:
+            connection.execute(f"PRAGMA application_id = {_MARK}")
+        staged.replace(path)
+
+
+async def _make(path: Path, platforms: Sequence[Platform], tell: Callable[[str], None], *, scale: int) -> None:
+    database = Database(f"sqlite:///{path}")
+    try:
+        await upgrade(database, branches_of(platforms))
+        keys = {platform.key for platform in platforms}
+        await seed(database, password_hash=Passwords().hash_now(PASSWORD), scale=scale, platforms=keys, progress=tell)
+    finally:
+        await database.close()
+
+
+def greeting(settings: Settings) -> str:
+    """What the demo says when it runs: where it is, who can sign in, and what to try."""
+    lines = [
+        "",
+        f"  Tributary runs at {settings.base_url}/graphql (open it in a browser for GraphiQL)",
+        "  The data is made up. Sign in as one of:",
+        *(f"    {login.email} with the password “{login.password}”: {login.label}" for login in DEMO_LOGINS),
+        "  Three queries to try:",
+        *(f"    {who:<17} {query}" for who, query in _QUERIES),
+        "",
+    ]
+    return "\n".join(lines)

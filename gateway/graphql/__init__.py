@@ -1,0 +1,13 @@
+"""GraphQL over HTTP, WebSocket and SSE at one address.
+
+``endpoint.GraphQLEndpoint`` is what an application mounts. What a request may be is decided once, in ``engine``;
+the transports only read it from the wire and write the answer.
+"""
+
+from gateway.graphql.endpoint import GraphQLEndpoint
+from gateway.graphql.engine import EventId, MakeContext
+from gateway.graphql.headers import Authenticate
+from gateway.graphql.limits import Limits
+from gateway.graphql.multipart import UploadedFile
+
+__all__ = ["Authenticate", "EventId", "GraphQLEndpoint", "Limits", "MakeContext", "UploadedFile"]

@@ -1,0 +1,1 @@
+"""The revisions of the database: a folder for each branch, applied by ``datasources.database.migrate``."""

@@ -1,0 +1,1 @@
+"""The tables that every platform may lean on."""

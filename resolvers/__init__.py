@@ -1,0 +1,1 @@
+"""One folder a platform; see ``schema.platform`` for what a platform is."""

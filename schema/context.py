@@ -1,0 +1,72 @@
+"""What one operation carries: who asks, their view of the database, and the loaders that batch its reads."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import strawberry
+
+from auth.principal import Principal
+from datasources.database.engine import Scope
+from schema.batching import BatchLoader
+from schema.errors import Unauthenticated
+
+if TYPE_CHECKING:
+    from schema.composition import Composition
+    from schema.platform import Services
+
+Load = Callable[[Scope, Sequence[Any]], Any]
+"""``async (scope, keys) -> Mapping[key, row]``; a key without a row is left out."""
+
+
+class Context:
+    """One per operation, and one per event of a subscription: its loaders must never outlive what they read."""
+
+    __slots__ = ("_loaders", "composition", "page_limit", "principal", "scope", "services")
+
+    def __init__(
+        self, *, composition: "Composition", services: "Services", principal: Principal, scope: Scope, page_limit: int
+    ) -> None:
+        self.composition = composition
+        self.services = services
+        self.principal = principal
+        self.scope = scope
+        self.page_limit = page_limit
+        self._loaders: dict[Hashable, BatchLoader[Any, Any]] = {}
+
+    @property
+    def organization_id(self) -> str:
+        """The organization that the caller acts for; raises ``Unauthenticated`` when there is none."""
+        if self.principal.organization_id is None:
+            message = "Sign in first: send a bearer token in the Authorization header."
+            raise Unauthenticated(message)
+        return self.principal.organization_id
+
+    def loader(self, load: Load | str) -> BatchLoader[Any, Any]:
+        """The loader of rows by key for this operation, or by id when ``load`` names an area; made on first use."""
+        if isinstance(load, str):
+            load = self.composition.load_of(load)
+        loader = self._loaders.get(load)
+        if loader is None:
+
+            async def batch(keys: list[Any]) -> list[Any]:
+                found: Mapping[Any, Any] = await load(self.scope, keys)
+                return [found.get(key) for key in keys]
+
+            loader = self._loaders[load] = BatchLoader(batch)
+        return loader
+
+    def keyed_loader(self, key: Hashable, make: Callable[[], Callable[[list[Any]], Any]]) -> BatchLoader[Any, Any]:
+        """The loader under ``key``, such as the one for the pages of one field of the document; made on first use."""
+        loader = self._loaders.get(key)
+        if loader is None:
+            loader = self._loaders[key] = BatchLoader(make())
+        return loader
+
+
+def as_graphql(row: object) -> Any:
+    """A row where the annotation names the GraphQL type that it stands for."""
+    return row
+
+
+Info: TypeAlias = strawberry.Info[Context, None]
+"""The ``info`` of a resolver here."""

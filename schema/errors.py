@@ -1,0 +1,116 @@
+"""The one tree of errors that a client can see.
+
+Raise one of these for anything the caller should be told. Each carries its ``extensions.code``, whether
+repeating the same request can help, and extra extensions. Whatever else is raised is a fault of ours: it is
+logged with a correlation id and reaches the client as ``INTERNAL`` with that id and nothing more.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+
+from auth.errors import AccessDenied, AccessError, SignInRequired
+from datasources.database.scope import NoOrganization
+
+
+class ErrorCode(Enum):
+    """The values of ``extensions.code``; clients may rely on them."""
+
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    BAD_REQUEST = "BAD_REQUEST"
+    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+    GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+    OPERATION_TOO_COSTLY = "OPERATION_TOO_COSTLY"
+    RATE_LIMITED = "RATE_LIMITED"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
+    PERSISTED_QUERY_REQUIRED = "PERSISTED_QUERY_REQUIRED"
+    UPSTREAM_FAILED = "UPSTREAM_FAILED"
+    UPSTREAM_TIMEOUT = "UPSTREAM_TIMEOUT"
+    TIMEOUT = "TIMEOUT"
+    INTERNAL = "INTERNAL"
+
+
+class GatewayError(Exception):
+    """An error whose message is written for the caller: what happened, and what to do."""
+
+    code: ErrorCode = ErrorCode.INTERNAL
+    retryable: bool = False
+
+    def __init__(self, message: str, *, extensions: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.extensions: dict[str, object] = {
+            "code": self.code.value,
+            "retryable": self.retryable,
+            **(extensions or {}),
+        }
+
+
+class BadRequest(GatewayError):
+    """The request itself is wrong; sending it again unchanged cannot help."""
+
+    code = ErrorCode.BAD_REQUEST
+
+
+class NotFound(GatewayError):
+    """Nothing with that id, or nothing that this caller may know of: the two are never told apart."""
+
+    code = ErrorCode.NOT_FOUND
+
+
+class Unauthenticated(GatewayError):
+    """Nobody is signed in, or the token no longer holds."""
+
+    code = ErrorCode.UNAUTHENTICATED
+
+
+class Forbidden(GatewayError):
+    """Signed in, but without the right."""
+
+    code = ErrorCode.FORBIDDEN
+
+
+class UpstreamFailed(GatewayError):
+    """A service behind the gateway failed; ``retry_after`` is in seconds."""
+
+    code = ErrorCode.UPSTREAM_FAILED
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message, extensions={} if retry_after is None else {"retryAfter": retry_after})
+
+
+class UpstreamTimeout(UpstreamFailed):
+    """A service behind the gateway did not answer in time."""
+
+    code = ErrorCode.UPSTREAM_TIMEOUT
+
+
+class FellTooFarBehind(GatewayError):
+    """The client took events too slowly; ``cursor`` is where it may resume."""
+
+    code = ErrorCode.RATE_LIMITED
+    retryable = True
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__(
+            "You take events more slowly than they happen. Subscribe again with `after` set to the last cursor you saw.",
+            extensions={"resumeAfter": cursor},
+        )
+
+
+def client_error(error: BaseException) -> GatewayError | None:
+    """What a client may be told of ``error``; ``None`` when it is a fault of ours and must be masked."""
+    if isinstance(error, GatewayError):
+        return error
+    if isinstance(error, SignInRequired):
+        return Unauthenticated(str(error))
+    if isinstance(error, AccessDenied):
+        return Forbidden(str(error), extensions=error.details)
+    if isinstance(error, AccessError):
+        return Unauthenticated(str(error))
+    if isinstance(error, NoOrganization):
+        return Unauthenticated(str(SignInRequired()))
+    return None

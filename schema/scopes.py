@@ -1,0 +1,124 @@
+"""Enforces ``@authenticated`` and ``@requiresScopes`` from the schema itself, on every path to a field or a type.
+
+What a field needs is what stands on the field, on the type that it returns, and on the nodes of a connection that it
+returns. Nothing of that depends on a row, so only the resolvers of such fields are wrapped, and no other field pays. Behind
+an interface the type is known only with the row: there the check sits where the type is resolved.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    get_named_type,
+)
+
+from auth.errors import AccessDenied, SignInRequired
+from auth.principal import Principal
+from schema.directives import Authenticated, RequiresScopes
+
+Groups = tuple[frozenset[str], ...]
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a caller must have: to be signed in, and of each entry of ``scopes`` one group."""
+
+    scopes: tuple[Groups, ...]
+
+    def check(self, principal: Principal) -> None:
+        """Raises ``SignInRequired`` or ``AccessDenied``."""
+        if not principal.signed_in:
+            raise SignInRequired
+        for groups in self.scopes:
+            if not principal.has(groups):
+                raise AccessDenied([sorted(group) for group in groups])
+
+
+def _merged(directives: Iterable[object]) -> Requirement | None:
+    found = list(directives)
+    groups = tuple(
+        dict.fromkeys(
+            tuple(frozenset(group) for group in directive.scopes)
+            for directive in found
+            if isinstance(directive, RequiresScopes)
+        )
+    )
+    return Requirement(groups) if groups or any(isinstance(directive, Authenticated) for directive in found) else None
+
+
+def _directives(element: GraphQLField | GraphQLNamedType) -> list[object]:
+    definition = element.extensions.get("strawberry-definition")
+    return [
+        directive
+        for directive in getattr(definition, "directives", None) or ()
+        if isinstance(directive, Authenticated | RequiresScopes)
+    ]
+
+
+def type_requirement(kind: GraphQLNamedType) -> list[object]:
+    """The directives that guard a type: its own and those of its interfaces."""
+    interfaces = kind.interfaces if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType) else ()
+    return [directive for element in (kind, *interfaces) for directive in _directives(element)]
+
+
+def field_requirement(field: GraphQLField) -> Requirement | None:
+    """What a field needs; ``None`` when it is open to everybody."""
+    returned = get_named_type(field.type)
+    directives = _directives(field) + type_requirement(returned)
+    if isinstance(returned, GraphQLObjectType) and "nodes" in returned.fields and "pageInfo" in returned.fields:
+        directives += type_requirement(get_named_type(returned.fields["nodes"].type))
+    return _merged(directives)
+
+
+def enforce(schema: GraphQLSchema) -> None:
+    """Wraps what has a requirement, in place."""
+    for kind in schema.type_map.values():
+        if kind.name.startswith("__") or not isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            continue
+        if isinstance(kind, GraphQLInterfaceType):
+            _guard_interface(schema, kind)
+        for field in kind.fields.values():
+            requirement = field_requirement(field)
+            if requirement is None:
+                continue
+            if field.subscribe is not None:
+                field.subscribe = _guarded(field.subscribe, requirement)
+            field.resolve = _guarded(field.resolve, requirement)
+            field.extensions = {**field.extensions, "requirement": requirement}
+
+
+def _guarded(resolve: Callable[..., Any], requirement: Requirement) -> Callable[..., Any]:
+    def resolve_if_allowed(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+        requirement.check(info.context.principal)
+        return resolve(source, info, **arguments)
+
+    return resolve_if_allowed
+
+
+def _guard_interface(schema: GraphQLSchema, interface: GraphQLInterfaceType) -> None:
+    guarded = {
+        kind.name: requirement
+        for kind in schema.get_possible_types(interface)
+        if (requirement := _merged(type_requirement(kind))) is not None
+    }
+    resolve_type = interface.resolve_type
+    if not guarded or resolve_type is None:
+        return
+
+    def resolve_type_if_allowed(
+        value: Any, info: GraphQLResolveInfo[Any], abstract: Any
+    ) -> str | None | Awaitable[str | None]:
+        name = resolve_type(value, info, abstract)
+        requirement = guarded.get(name) if isinstance(name, str) else None
+        if requirement is not None:
+            requirement.check(info.context.principal)
+        return name
+
+    interface.resolve_type = resolve_type_if_allowed

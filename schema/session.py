@@ -1,0 +1,84 @@
+"""Signing in and out."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from auth.signin import Session
+from datasources.database.accounts import organizations_by_id, users_by_id
+from schema.accounts import Organization, User
+from schema.context import Info, as_graphql
+from schema.payloads import UserError, UserErrorCode, user_error
+from schema.scalars import EmailAddress
+
+
+@strawberry.type(name="Session", description="A person who is signed in to an organization.")
+class SessionType:
+    """``Session``."""
+
+    id: strawberry.ID = strawberry.field(description="Names the session in the audit trail.")
+
+    @strawberry.field(description="Send it as `Authorization: Bearer …`, or as `authorization` in connection_init.")
+    @staticmethod
+    def access_token(root: strawberry.Parent[Session]) -> str:
+        """The signed token."""
+        return root.token.text
+
+    @strawberry.field(description="When the access token ends.")
+    @staticmethod
+    def access_token_expires_at(root: strawberry.Parent[Session]) -> datetime:
+        """When the token ends."""
+        return root.token.expires_at
+
+    # A session is the caller's own: these two need no token on the request that opens it.
+    @strawberry.field(description="Who signed in.")
+    @staticmethod
+    async def user(root: strawberry.Parent[Session], info: Info) -> User | None:
+        """The person."""
+        scope = info.context.services.database.scoped(root.organization_id)
+        return as_graphql((await users_by_id(scope, [root.user_id])).get(root.user_id))
+
+    @strawberry.field(description="Where they signed in.")
+    @staticmethod
+    async def organization(root: strawberry.Parent[Session], info: Info) -> Organization | None:
+        """The organization."""
+        scope = info.context.services.database.scoped(root.organization_id)
+        return as_graphql((await organizations_by_id(scope, [root.organization_id])).get(root.organization_id))
+
+
+@strawberry.input(description="Who signs in.")
+class LoginInput:
+    """``LoginInput``."""
+
+    email: EmailAddress = strawberry.field(description="The address of the account.")
+    password: str = strawberry.field(description="Its password.")
+    organization_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Which of their organizations; the one they joined first when absent."
+    )
+
+
+@strawberry.type(description="A session, or why there is none.")
+class SessionPayload:
+    """``SessionPayload``."""
+
+    session: SessionType | None = strawberry.field(description="Null when something has to be mended first.")
+    user_errors: list[UserError] = strawberry.field(description="What has to be mended.")
+
+
+@strawberry.type(description="Mutations about sessions.")
+class SessionMutations:
+    """Fields of ``Mutation``."""
+
+    @strawberry.mutation(description="Signs in with an address and a password.")
+    @staticmethod
+    async def login(
+        info: Info, input: Annotated[LoginInput, strawberry.argument(description="Who signs in.")]
+    ) -> SessionPayload:
+        """``login``."""
+        session = await info.context.services.sign_in.with_password(input.email, input.password, input.organization_id)
+        errors = []
+        if session is None:
+            errors = [user_error(UserErrorCode.INVALID, "That address and password do not fit together.")]
+        opened: Any = session
+        return SessionPayload(session=opened, user_errors=errors)

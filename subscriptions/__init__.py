@@ -1,0 +1,1 @@
+"""What happens, live: readers of the event log."""

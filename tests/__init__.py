@@ -1,0 +1,1 @@
+"""The tests of Tributary; the folders mirror the packages."""
