@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from auth.passwords import Passwords
-from auth.principal import MemberRole
+from auth.principal import MemberRole, Principal
 from auth.tokens import IssuedToken, Tokens
 from datasources.database.accounts import MembershipRow, credentials, memberships_of
 from datasources.database.audit import NewAuditEntry, append_audit
@@ -21,6 +21,7 @@ class Session:
     user_id: str
     organization_id: str
     token: IssuedToken
+    principal: Principal
 
 
 class SignIn:
@@ -54,4 +55,4 @@ class SignIn:
         )
         async with self._database.scoped(place.organization_id).transaction() as transaction:
             await append_audit(transaction, NewAuditEntry(place.user_id, "session.opened", session_id, "LOW", {}))
-        return Session(session_id, place.user_id, place.organization_id, token)
+        return Session(session_id, place.user_id, place.organization_id, token, self._tokens.verify(token.text))

@@ -41,6 +41,12 @@ class Context:
             raise Unauthenticated(message)
         return self.principal.organization_id
 
+    def become(self, principal: Principal) -> None:
+        """Goes on as somebody else: what follows in an operation that signs in is read with the new rights."""
+        self.principal = principal
+        self.scope = self.services.database.scoped(principal.organization_id)
+        self._loaders.clear()
+
     def loader(self, load: Load | str) -> BatchLoader[Any, Any]:
         """The loader of rows by key for this operation, or by id when ``load`` names an area; made on first use."""
         if isinstance(load, str):

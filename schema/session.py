@@ -1,7 +1,7 @@
 """Signing in and out."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
 
@@ -10,6 +10,7 @@ from datasources.database.accounts import organizations_by_id, users_by_id
 from schema.accounts import Organization, User
 from schema.context import Info, as_graphql
 from schema.payloads import UserError, UserErrorCode, user_error
+from schema.relations import relation
 from schema.scalars import EmailAddress
 
 
@@ -31,20 +32,10 @@ class SessionType:
         """When the token ends."""
         return root.token.expires_at
 
-    # A session is the caller's own: these two need no token on the request that opens it.
-    @strawberry.field(description="Who signed in.")
-    @staticmethod
-    async def user(root: strawberry.Parent[Session], info: Info) -> User | None:
-        """The person."""
-        scope = info.context.services.database.scoped(root.organization_id)
-        return as_graphql((await users_by_id(scope, [root.user_id])).get(root.user_id))
-
-    @strawberry.field(description="Where they signed in.")
-    @staticmethod
-    async def organization(root: strawberry.Parent[Session], info: Info) -> Organization | None:
-        """The organization."""
-        scope = info.context.services.database.scoped(root.organization_id)
-        return as_graphql((await organizations_by_id(scope, [root.organization_id])).get(root.organization_id))
+    user: User | None = relation(users_by_id, key="user_id", description="Who signed in.")
+    organization: Organization | None = relation(
+        organizations_by_id, key="organization_id", description="Where they signed in."
+    )
 
 
 @strawberry.input(description="Who signs in.")
@@ -80,5 +71,6 @@ class SessionMutations:
         errors = []
         if session is None:
             errors = [user_error(UserErrorCode.INVALID, "That address and password do not fit together.")]
-        opened: Any = session
-        return SessionPayload(session=opened, user_errors=errors)
+        else:
+            info.context.become(session.principal)
+        return SessionPayload(session=as_graphql(session), user_errors=errors)

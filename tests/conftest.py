@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.guards", "tests.servers.fixtures"]
+pytest_plugins = ["tests.guards", "tests.servers.fixtures", "tests.serving"]
 
 # A slow machine is no failure: no property test is timed.
 settings.register_profile("untimed", deadline=None, print_blob=True)

@@ -31,7 +31,9 @@ class GraphQLSocket:
 
     async def initialise(self, payload: object = None) -> None:
         """Begin as each client must."""
-        await self.send({"type": "connection_init"} if payload is None else {"type": "connection_init", "payload": payload})
+        await self.send(
+            {"type": "connection_init"} if payload is None else {"type": "connection_init", "payload": payload}
+        )
         assert await self.receive() == {"type": "connection_ack"}
 
     async def subscribe(self, id: str, query: str, **payload: object) -> None:
@@ -45,12 +47,14 @@ class GraphQLSocket:
 
     async def closed(self) -> tuple[int, str]:
         """The code and the reason with which the server closes, whatever it sends before."""
+        frame = None
         try:
             while True:
                 await self.connection.recv()
         except ConnectionClosed as error:
-            assert error.rcvd is not None, "the connection was cut without a close frame"
-            return error.rcvd.code, error.rcvd.reason
+            frame = error.rcvd
+        assert frame is not None, "the connection was cut without a close frame"
+        return frame.code, frame.reason
 
 
 @asynccontextmanager

@@ -89,11 +89,9 @@ class FileReport:
 
 async def _report(file: UploadedFile) -> FileReport:
     whole = await file.read()
-    streamed = b"".join([chunk async for chunk in file.stream(3)])
+    streamed = b"".join([chunk async for chunk in file.stream(100_000)])
     assert streamed == whole
-    return FileReport(
-        filename=file.filename, content_type=file.content_type, size=file.size, text=whole.decode()
-    )
+    return FileReport(filename=file.filename, content_type=file.content_type, size=file.size, text=whole.decode())
 
 
 @strawberry.type
@@ -197,8 +195,7 @@ class Mutation:
     async def save(self, info: Info) -> bool:
         probe = info.context.probe
         probe.entered.set()
-        while not probe.release.is_set():
-            await asyncio.sleep(0.005)
+        await asyncio.to_thread(probe.release.wait)
         probe.saved.set()
         return True
 

@@ -102,6 +102,11 @@ class Gateway:
 
         return await self.on_loop(count())
 
+    async def settled(self, tasks: int) -> None:
+        """Wait until the server has no more than ``tasks`` tasks, and no subscription."""
+        while await self.tasks() > tasks or self.endpoint.live:  # noqa: ASYNC110 - they end in another thread
+            await asyncio.sleep(0.01)
+
     async def post(self, query: str, variables: object = None, **headers: str) -> httpx.Response:
         """Send one operation as JSON."""
         async with http_client() as client:
@@ -183,5 +188,5 @@ def gateway(limits: Limits | None = None, **options: Any) -> Iterator[Gateway]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until ``condition`` holds; a test that waits in vain is stopped by whoever runs it."""
-    while not condition():
+    while not condition():  # noqa: ASYNC110 - what it waits for happens in another thread
         await asyncio.sleep(0.005)

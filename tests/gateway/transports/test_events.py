@@ -1,6 +1,5 @@
 """GraphQL over server-sent events as a client meets it, frame by frame."""
 
-import asyncio
 import json
 from itertools import count
 
@@ -63,7 +62,11 @@ async def test_a_subscription_is_only_for_clients_that_read_events(server: Gatew
 
 
 async def test_a_query_is_a_stream_only_for_clients_that_like_it_best(server: Gateway) -> None:
-    for accept in ("text/event-stream", "text/event-stream, application/json", "application/json;q=0.9, text/event-stream"):
+    for accept in (
+        "text/event-stream",
+        "text/event-stream, application/json",
+        "application/json;q=0.9, text/event-stream",
+    ):
         response = await server.post("{ hello }", accept=accept)
         assert response.text == ':\n\nevent: next\ndata: {"data":{"hello":"hello world"}}\n\n' + COMPLETE + "\n\n"
     assert (await server.post("{ hello }", accept="application/json, text/event-stream")).json()
@@ -128,9 +131,7 @@ async def test_a_client_that_leaves_ends_its_subscription(own_server: Gateway) -
         assert own_server.endpoint.live == 1
     await until(own_server.probe.stopped.is_set)
     await until(lambda: own_server.endpoint.live == 0)
-
-    while await own_server.tasks() > before:
-        await asyncio.sleep(0.01)
+    await own_server.settled(before)
 
 
 async def test_a_client_that_stops_reading_is_dropped() -> None:

@@ -1,6 +1,5 @@
 """GraphQL over HTTP as a client meets it: methods, media types, status codes."""
 
-import httpx
 import orjson
 import pytest
 
@@ -77,9 +76,7 @@ async def test_an_empty_parameter_of_a_get_counts_as_absent(server: Gateway) -> 
         ("&".join(f"x{n}=" for n in range(60)), "not valid"),
     ],
 )
-async def test_a_get_with_wrong_parameters_is_told_which(
-    server: Gateway, query_string: str, complaint: str
-) -> None:
+async def test_a_get_with_wrong_parameters_is_told_which(server: Gateway, query_string: str, complaint: str) -> None:
     response = await server.get(query_string)
     assert response.status_code == 400
     assert complaint in response.json()["errors"][0]["message"]

@@ -2,7 +2,6 @@
 
 import asyncio
 
-import httpx
 import pytest
 
 from tests.gateway.transports.graphql_socket import ready_socket, socket_to
@@ -81,5 +80,4 @@ async def test_many_clients_that_come_and_go_leave_nothing_behind(own_server: Ga
 
     for start in range(0, 200, 20):
         await asyncio.gather(*(visit(start + offset) for offset in range(20)))
-    while await own_server.tasks() > before or own_server.endpoint.live:
-        await asyncio.sleep(0.01)
+    await own_server.settled(before)

@@ -35,7 +35,9 @@ async def test_the_same_fault_in_each_row_is_logged_once(server: Gateway, caplog
     errors = response.json()["errors"]
     assert len(errors) == 4
     assert len({error["extensions"]["correlationId"] for error in errors}) == 1
-    assert sorted(error["path"] for error in errors if len(error["path"]) > 1) == [["booms", row, "fuse"] for row in range(3)]
+    assert sorted(error["path"] for error in errors if len(error["path"]) > 1) == [
+        ["booms", row, "fuse"] for row in range(3)
+    ]
     logged = [record.exc_info for record in caplog.records if record.levelno >= logging.ERROR]
     assert [str(info[1]) for info in logged if info] == [SECRET, SECRET]
 
@@ -43,17 +45,41 @@ async def test_the_same_fault_in_each_row_is_logged_once(server: Gateway, caplog
 @pytest.mark.parametrize(
     ("query", "variables", "message"),
     [
-        ("{ day(of: \"x\") }", None, 'Value cannot represent a Date: "x".'),
-        ("query($d: Date!) { day(of: $d) }", {"d": "x"}, "Variable '$d' has invalid value: Value cannot represent a Date: \"x\"."),
-        ("query($e: Even!) { half(even: $e) }", {"e": "x"}, "Variable '$e' has invalid value: Expected value of type 'Even'; found: 'x'."),
-        ("{ half(even: \"x\") }", None, "Expected value of type 'Even'; found: \"x\"."),
-        ("query($e: Even!) { half(even: $e) }", {"e": 3}, "Variable '$e' has invalid value: Only even numbers are served here."),
+        ('{ day(of: "x") }', None, 'Value cannot represent a Date: "x".'),
+        (
+            "query($d: Date!) { day(of: $d) }",
+            {"d": "x"},
+            "Variable '$d' has invalid value: Value cannot represent a Date: \"x\".",
+        ),
+        (
+            "query($e: Even!) { half(even: $e) }",
+            {"e": "x"},
+            "Variable '$e' has invalid value: Expected value of type 'Even'; found: 'x'.",
+        ),
+        ('{ half(even: "x") }', None, "Expected value of type 'Even'; found: \"x\"."),
+        (
+            "query($e: Even!) { half(even: $e) }",
+            {"e": 3},
+            "Variable '$e' has invalid value: Only even numbers are served here.",
+        ),
         ("{ half(even: 3) }", None, "Only even numbers are served here."),
         ("{ patch(patch: {title: null}) }", None, "This can be left out, but it cannot be null."),
-        ("query($p: Patch!) { patch(patch: $p) }", {"p": {"title": None}}, "This can be left out, but it cannot be null."),
+        (
+            "query($p: Patch!) { patch(patch: $p) }",
+            {"p": {"title": None}},
+            "This can be left out, but it cannot be null.",
+        ),
         ("{ pick(pick: {}) }", None, "OneOf Input Object 'Pick' must specify exactly one key."),
-        ("query($p: Pick!) { pick(pick: $p) }", {"p": {"name": "a", "number": 1}}, "OneOf Input Object 'Pick' must specify exactly one key."),
-        ("fragment F on Query { pick(pick: {name: $n}) } query($n: String) { ...F }", {"n": "a"}, "Variable 'n' must be non-nullable to be used for OneOf Input Object 'Pick'."),
+        (
+            "query($p: Pick!) { pick(pick: $p) }",
+            {"p": {"name": "a", "number": 1}},
+            "OneOf Input Object 'Pick' must specify exactly one key.",
+        ),
+        (
+            "fragment F on Query { pick(pick: {name: $n}) } query($n: String) { ...F }",
+            {"n": "a"},
+            "Variable 'n' must be non-nullable to be used for OneOf Input Object 'Pick'.",
+        ),
     ],
 )
 async def test_a_mistake_of_the_caller_is_explained_in_its_own_terms(

@@ -115,7 +115,7 @@ def _is_valid(message: Any) -> bool:
 
 junk = st.sampled_from([None, True, 0, 1.5, "", "x", [], [1], {}, {"a": 1}, "\x00", "é", -1, 1e308, "__proto__"])
 payloads = st.fixed_dictionaries(
-    {}, optional={name: junk for name in ("query", "variables", "operationName", "extensions", "other")}
+    {}, optional=dict.fromkeys(("query", "variables", "operationName", "extensions", "other"), junk)
 )
 messages = junk | st.fixed_dictionaries(
     {},

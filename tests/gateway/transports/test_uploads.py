@@ -27,9 +27,7 @@ def file(name: str, content: bytes = b"hello", filename: str = "a.txt", content_
     return name, (filename, content, content_type)
 
 
-async def send(
-    server: Gateway, parts: Sequence[Part], headers: Mapping[str, str] | None = None
-) -> httpx.Response:
+async def send(server: Gateway, parts: Sequence[Part], headers: Mapping[str, str] | None = None) -> httpx.Response:
     sent = {"graphql-require-preflight": "1"} if headers is None else headers
     async with http_client() as client:
         return await client.post(server.url, files=list(parts), headers={"accept": GRAPHQL, **sent})
@@ -68,7 +66,14 @@ async def test_files_of_a_list_keep_their_places_and_one_file_may_have_several(s
 
 async def test_a_file_larger_than_memory_is_kept_for_comes_whole(server: Gateway) -> None:
     content = b"0123456789" * 300_000
-    response = await send(server, upload({"query": "mutation($file: Upload!) { upload(file: $file) { size } }", "variables": {"file": None}}, {"0": ["variables.file"]}, file("0", content)))
+    response = await send(
+        server,
+        upload(
+            {"query": "mutation($file: Upload!) { upload(file: $file) { size } }", "variables": {"file": None}},
+            {"0": ["variables.file"]},
+            file("0", content),
+        ),
+    )
     assert response.json() == {"data": {"upload": {"size": 3_000_000}}}
 
 
@@ -163,6 +168,10 @@ async def test_files_are_limited_in_number_and_in_size() -> None:
 
 
 async def test_an_upload_may_be_answered_with_events(server: Gateway) -> None:
-    parts = upload({"query": "mutation($file: Upload!) { upload(file: $file) { text } }", "variables": {"file": None}}, {"0": ["variables.file"]}, file("0", b"abc"))
+    parts = upload(
+        {"query": "mutation($file: Upload!) { upload(file: $file) { text } }", "variables": {"file": None}},
+        {"0": ["variables.file"]},
+        file("0", b"abc"),
+    )
     response = await send(server, parts, {"accept": "text/event-stream", "x-requested-with": "x"})
     assert 'data: {"data":{"upload":{"text":"abc"}}}' in response.text

@@ -1,0 +1,161 @@
+"""A gateway on a free port with the demo data, on SQLite and on PostgreSQL, for tests that use it as a client does."""
+
+import asyncio
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from auth.passwords import Passwords
+from datasources.database.engine import Database
+from datasources.database.migrate import BUILT_IN, upgrade
+from datasources.database.seed import seed
+from gateway.app import create_app
+from gateway.demo import PASSWORD
+from gateway.settings import Settings
+from schema.platform import Platform
+from tests.servers.postgres import PostgresServer
+
+ADA, GRACE = "ada@example.com", "grace@example.com"
+LOGIN = """mutation ($input: LoginInput!) {
+  login(input: $input) { session { accessToken user { id } organization { id } } userErrors { message } }
+}"""
+
+
+@dataclass
+class Running:
+    """A gateway that answers at ``url``; ``database_url`` is its database, for looking behind its back."""
+
+    url: str
+    database_url: str
+    app: Starlette
+    _tokens: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def graphql(self) -> str:
+        """The address of the API."""
+        return f"{self.url}/graphql"
+
+    @property
+    def socket(self) -> str:
+        """The address of the API for sockets."""
+        return self.graphql.replace("http", "ws", 1)
+
+    def token(self, email: str) -> str:
+        """An access token of a seeded person."""
+        if email not in self._tokens:
+            answer = self.query(LOGIN, {"input": {"email": email, "password": PASSWORD}})
+            self._tokens[email] = answer["data"]["login"]["session"]["accessToken"]
+        return self._tokens[email]
+
+    def query(
+        self, query: str, variables: Mapping[str, Any] | None = None, *, as_: str | None = None
+    ) -> dict[str, Any]:
+        """The whole answer to an operation, as a seeded person or as nobody."""
+        headers = {} if as_ is None else {"authorization": f"Bearer {self.token(as_)}"}
+        body = {"query": query, "variables": variables or {}}
+        answer = httpx.post(self.graphql, json=body, headers=headers, timeout=60)
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def data(self, query: str, variables: Mapping[str, Any] | None = None, *, as_: str | None = None) -> dict[str, Any]:
+        """The data of an operation that must have no errors."""
+        answer = self.query(query, variables, as_=as_)
+        assert "errors" not in answer, answer["errors"]
+        found: dict[str, Any] = answer["data"]
+        return found
+
+
+@contextmanager
+def running(
+    database_url: str, folder: Path, *, platforms: Sequence[Platform] | None = None, **settings: Any
+) -> Iterator[Running]:
+    """Serves on a free port until the block ends."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        chosen = Settings(
+            _env_file=None,
+            database_url=database_url,
+            data_dir=folder,
+            port=port,
+            demo=False,
+            signing_key_file=_key(folder),
+            **settings,
+        )
+        app = create_app(chosen, platforms=platforms)
+        config = uvicorn.Config(
+            app, ws="websockets-sansio", log_level="error", access_log=False, timeout_graceful_shutdown=2
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
+        listener.listen(2048)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the gateway did not start"
+            time.sleep(0.01)
+        try:
+            yield Running(f"http://127.0.0.1:{port}", database_url, app)
+        finally:
+            server.should_exit = True
+            thread.join(timeout=30)
+
+
+def _key(folder: Path) -> Path:
+    from auth.tokens import signing_key
+
+    path = folder / "signing-key.pem"
+    signing_key(path, create=True)
+    return path
+
+
+def fill(database_url: str) -> None:
+    """Makes the tables and the demo data at scale 1."""
+
+    async def run() -> None:
+        database = Database(database_url)
+        try:
+            await upgrade(database, BUILT_IN)
+            await seed(database, password_hash=Passwords(memory_kib=64, time_cost=1).hash_now(PASSWORD))
+        finally:
+            await database.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture(scope="session")
+def seeded_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the demo data, to be copied."""
+    path = tmp_path_factory.mktemp("seeded") / "demo.db"
+    fill(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database of the module's own with the demo data: once SQLite, once PostgreSQL."""
+    if request.param == "sqlite":
+        path = tmp_path_factory.mktemp("database") / "demo.db"
+        shutil.copy(request.getfixturevalue("seeded_sqlite"), path)
+        yield f"sqlite:///{path}"
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        with server.database(like=server.template("demo", fill)) as url:
+            yield url
+
+
+@pytest.fixture(scope="module")
+def gateway(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A gateway with every built-in platform over the demo data, one on each database."""
+    with running(database_url, tmp_path_factory.mktemp("gateway")) as server:
+        yield server
