@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 class Links:
     """Makes and checks links below ``base_url``.
 
-    A signature is HMAC-SHA-256 over the path and the second in which the link ends, under a key that is derived from the
-    signing key (HKDF, RFC 5869) for this purpose alone.
+    A signature is HMAC-SHA-256 over the path and the second in which the link ends, under a key that is derived from
+    the signing key (HKDF, RFC 5869) for this purpose alone.
     """
 
     def __init__(self, key: Ed25519PrivateKey, *, base_url: str, lifetime_seconds: int = 3600) -> None:
@@ -26,7 +26,10 @@ class Links:
         self._lifetime = lifetime_seconds
 
     def to(self, path: str) -> str:
-        """An absolute link to ``path``. Links made in the same quarter of their life are equal, so that caches keep them."""
+        """An absolute link to ``path``.
+
+        Links made in the same quarter of their life are equal, so that caches keep them.
+        """
         step = max(1, self._lifetime // 4)
         expires = (int(time.time()) // step + 1) * step + self._lifetime
         return f"{self._base_url}{path}?{urlencode({'expires': expires, 'signature': self._signature(path, expires)})}"

@@ -25,7 +25,7 @@ class Session:
 
 
 class SignIn:
-    """Checks a password and opens a session; the answer and the work are the same whether or not an address is known."""
+    """Checks a password and opens a session; answer and work are the same whether or not an address is known."""
 
     def __init__(self, database: Database, passwords: Passwords, tokens: Tokens) -> None:
         self._database = database

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 
 class FileTooLarge(Exception):
@@ -24,6 +24,15 @@ class StoredFile(NamedTuple):
 HEAD_BYTES = 512
 
 
+async def _bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+    left = max_bytes
+    async for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise FileTooLarge
+        yield chunk
+
+
 class FileStore:
     """A folder of files named by the SHA-256 of their content.
 
@@ -38,25 +47,25 @@ class FileStore:
         """Stores what ``chunks`` yields; raises ``FileTooLarge`` and keeps nothing beyond ``max_bytes``."""
         self._folder.mkdir(parents=True, exist_ok=True)
         digest, size, head = hashlib.sha256(), 0, b""
-        descriptor, staged = tempfile.mkstemp(dir=self._folder, prefix=".incoming-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                async for chunk in chunks:
+        with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".incoming-", delete=False) as file:
+            try:
+                async for chunk in _bounded(chunks, max_bytes):
                     size += len(chunk)
-                    if size > max_bytes:
-                        raise FileTooLarge
                     digest.update(chunk)
-                    head = (head + chunk)[:HEAD_BYTES] if len(head) < HEAD_BYTES else head
+                    head = (head + chunk)[:HEAD_BYTES]
                     await asyncio.to_thread(file.write, chunk)
-                file.flush()
-                await asyncio.to_thread(os.fsync, file.fileno())
-            target = self.path(digest.hexdigest())
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(staged, target)
-        except BaseException:
-            Path(staged).unlink(missing_ok=True)
-            raise
+                await asyncio.to_thread(self._settle, file, digest.hexdigest())
+            except BaseException:
+                Path(file.name).unlink()  # noqa: ASYNC240 -- as quick as the call that opened it
+                raise
         return StoredFile(digest.hexdigest(), size, head)
+
+    def _settle(self, file: IO[bytes], sha256: str) -> None:
+        file.flush()
+        os.fsync(file.fileno())
+        target = self.path(sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Path(file.name).replace(target)
 
     def path(self, sha256: str) -> Path:
         """Where the content with this hash is."""

@@ -61,8 +61,8 @@ class Selection:
 class Source(Protocol[R_co]):
     """Where the rows of a list come from. Each call is one statement, or one request upstream.
 
-    ``scope`` is the tenant's view of the database; a source of another kind takes the organization from it. ``by`` names
-    what the rows belong to, such as ``business_id``.
+    ``scope`` is the tenant's view of the database; a source of another kind takes the organization from it. ``by``
+    names what the rows belong to, such as ``business_id``.
     """
 
     async def by_ids(self, scope: "Scope", ids: Sequence[str]) -> Mapping[str, R_co]:

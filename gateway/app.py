@@ -116,8 +116,8 @@ def create_app(settings: Settings, *, platforms: Sequence[Platform] | None = Non
     """The gateway as an ASGI application.
 
     ``platforms``: those to plug in; by default what the settings choose among the installed ones. Raises
-    ``UnknownPlatform`` and ``CompositionError`` when they do not fit together, ``SettingsError`` for wrong settings of a
-    platform, ``FileNotFoundError`` without a signing key.
+    ``UnknownPlatform`` and ``CompositionError`` when they do not fit together, ``SettingsError`` for wrong settings of
+    a platform, ``FileNotFoundError`` without a signing key.
     """
     gateway = create_gateway(settings, platforms)
 

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(text: str, *, file: TextIO | None = None) -> None:
-    print(text, file=file or sys.stdout, flush=True)  # noqa: T201 -- the command line
+    print(text, file=file or sys.stdout, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

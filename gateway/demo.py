@@ -42,10 +42,11 @@ async def prepare(
 ) -> None:
     """Makes the demo's file and fills it, unless it is there already.
 
-    It is made beside and moved into place when it is whole. Raises ``NotOurDatabase`` for a file without the demo's mark.
+    It is made beside and moved into place when it is whole. Raises ``NotOurDatabase`` for a file without the demo's
+    mark.
     """
     path = Path(str(async_url(settings.database_url).database))
-    if path.exists():
+    if path.exists():  # noqa: ASYNC240 -- before the server runs
         with closing(sqlite3.connect(path)) as connection:
             (mark,) = connection.execute("PRAGMA application_id").fetchone()
         if mark != _MARK:

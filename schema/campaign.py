@@ -96,7 +96,9 @@ def select_campaigns(_context: Context, chosen: CampaignFilter | None, order: Ca
     parameters: dict[str, Any] = {}
     if order is not None and order.field is CampaignOrderField.SPEND:
         if order.range is None or "currency" not in filters:
-            message = "Ordering by SPEND needs `range` in orderBy and `currency` in filter: amounts of two currencies have no order."
+            message = (
+                "Ordering by SPEND needs `range` in orderBy, and `currency` in filter: two currencies have no order."
+            )
             raise BadRequest(message)
         start, end = bounds(order.range)
         parameters = {"spend_from": start.date(), "spend_to": end.date()}

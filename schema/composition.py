@@ -122,7 +122,7 @@ def compose(platforms: Sequence[Platform]) -> Composition:
     areas = {value.name for platform in platforms for value in platform.areas}
     for platform in platforms:
         if strangers := set(platform.sources) - {value.name for value in platform.areas}:
-            message = f"platform {platform.key} has a source of {sorted(strangers)[0]}, which is not among its areas"
+            message = f"platform {platform.key} has a source of {min(strangers)}, which is not among its areas"
             raise CompositionError(message)
     parts = [part for part in GATEWAY if part.needs <= areas]
     nodes = [("the gateway", node) for part in parts for node in part.nodes]
@@ -229,7 +229,7 @@ def _rows_know_their_type(schema: GraphQLSchema) -> None:
 
 
 def _absent_is_not_null(schema: GraphQLSchema) -> None:
-    """Takes back the default ``null`` of what may be left out: it says nothing, and the SDL is easier to read without."""
+    """Takes back the default ``null`` of what may be left out: it says nothing, and clutters the SDL."""
     arguments: list[GraphQLArgument | GraphQLInputField] = []
     for kind in schema.type_map.values():
         if isinstance(kind, GraphQLInputObjectType):

@@ -154,7 +154,7 @@ _PAGING = (
 )
 
 
-def connection(
+def connection(  # noqa: PLR0913 -- a declaration, whose parts are named
     source: str | Source[Any],
     select: Select,
     *,
@@ -169,10 +169,10 @@ def connection(
 ) -> Any:
     """Declares a connection over a source: an area of the composition by name, or a source of its own.
 
-    With ``by`` and ``key`` it holds the rows whose ``by`` is the parent's attribute ``key``, and the pages of all parents
-    come from one call. ``filtered`` and ``ordered`` are the input types of ``filter`` and ``orderBy``; ``extra`` adds
-    arguments (type and description), which ``select`` gets by name; ``partial`` names a failing platform in
-    ``unavailable`` instead of failing the field.
+    With ``by`` and ``key`` it holds the rows whose ``by`` is the parent's attribute ``key``, and the pages of all
+    parents come from one call. ``filtered`` and ``ordered`` are the input types of ``filter`` and ``orderBy``;
+    ``extra`` adds arguments (type and description), which ``select`` gets by name; ``partial`` names a failing
+    platform in ``unavailable`` instead of failing the field.
     """
     declared = Declared(source, by, key, partial)
     parameters = [inspect.Parameter("root", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Any)]

@@ -1,7 +1,8 @@
 """Cursors of lists: opaque to clients, and refused with a clear word when they are not ours.
 
-A cursor is the place of a row: its sort value and its id, with the name of the order that they belong to. In a list that is
-merged over platforms it also holds where each platform stands that is not at that place (see ``schema.merging``).
+A cursor is the place of a row: its sort value and its id, with the name of the order that they belong to. In a list
+that is merged over platforms it also holds where each platform stands that is not at that place (see
+``schema.merging``).
 """
 
 import binascii
@@ -40,9 +41,7 @@ def encode(order: str, place: Place) -> str:
 def decode(cursor: str, order: str, argument: str) -> Place:
     """The place of a cursor; raises ``BadRequest`` when it is not a cursor of a list in this order."""
     try:
-        if len(cursor) > _MAX_LENGTH:
-            raise ValueError
-        parts = orjson.loads(urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
+        parts = orjson.loads(_bytes(cursor))
         name, position = parts[0], _unpack(parts[1])
         apart = {str(key): _unpack(value) for key, value in parts[2].items()} if len(parts) > 2 else {}  # noqa: PLR2004
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, binascii.Error):
@@ -52,6 +51,12 @@ def decode(cursor: str, order: str, argument: str) -> Place:
         message = f"`{argument}` is a cursor of a list in another order. Keep `orderBy` the same from page to page."
         raise BadRequest(message)
     return Place(position, apart)
+
+
+def _bytes(cursor: str) -> bytes:
+    if len(cursor) > _MAX_LENGTH:
+        raise ValueError
+    return urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
 
 
 def _pack(position: Position | None) -> list[Any] | None:
@@ -74,6 +79,6 @@ def _unpack(packed: Any) -> Position | None:
         or not isinstance(value, datetime | str | int | float | None)
         or isinstance(value, bool)
     ):
-        raise ValueError
+        raise ValueError  # noqa: TRY004 -- the content is wrong, not a type in our code
     checked: SortValue = value
     return Position(checked, identity)

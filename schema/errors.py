@@ -96,7 +96,7 @@ class FellTooFarBehind(GatewayError):
 
     def __init__(self, cursor: str) -> None:
         super().__init__(
-            "You take events more slowly than they happen. Subscribe again with `after` set to the last cursor you saw.",
+            "You take events more slowly than they happen. Subscribe again with `after`: the last cursor you saw.",
             extensions={"resumeAfter": cursor},
         )
 

@@ -18,7 +18,7 @@ READ_EVENTS = scopes("events:read")
 After = Annotated[
     str | None,
     strawberry.argument(
-        description="The cursor of the last event that you saw: what you missed comes first, then what happens. Absent: from now on."
+        description="The cursor of the last event that you saw: what you missed comes first. Absent: from now on."
     ),
 ]
 

@@ -1,8 +1,8 @@
 """One list out of several: a k-way merge of the pages of every source that supplies an area.
 
 All sources order by the same (value, id), so a row's position is at once the position of every source that has nothing
-before it left to show. A source that failed, or that stands elsewhere after it failed before, keeps its own position in the
-cursor, so that nothing of it is passed by.
+before it left to show. A source that failed, or that stands elsewhere after it failed before, keeps its own position
+in the cursor, so that nothing of it is passed by.
 """
 
 import asyncio

@@ -97,7 +97,7 @@ class OrderConnection:
     nodes: list[Order] = strawberry.field(description="The rows of the page.")
     page_info: PageInfo = strawberry.field(description="Where the page lies in the list.")
     total_count: int | None = strawberry.field(
-        description="How many orders the whole list has; counted only when it is selected, null while a platform is unavailable."
+        description="How many orders the whole list has; counted when selected, null while a platform is unavailable."
     )
     unavailable: list[UnavailablePlatform] = strawberry.field(
         description="Platforms whose orders are missing from this page; the cursor does not pass them by."

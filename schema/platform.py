@@ -1,8 +1,9 @@
 """What a platform is: plain data. This file is the whole contract, for the six built in and for one from outside.
 
-A platform supplies areas of the shared schema (a ``Source`` of orders, say), brings types of its own with their queries,
-mutations and subscriptions, adds fields to shared types, and names its tables, events, settings, HTTP routes, background
-work and health check. An outside package offers its ``Platform`` under the entry-point group ``tributary.platforms``.
+A platform supplies areas of the shared schema (a ``Source`` of orders, say), brings types of its own with their
+queries, mutations and subscriptions, adds fields to shared types, and names its tables, events, settings, HTTP routes,
+background work and health check. An outside package offers its ``Platform`` under the entry-point group
+``tributary.platforms``.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -109,7 +110,9 @@ class Services:
     def settings_of(self, platform: str, kind: type[S]) -> S:
         """The settings of a platform as it declared them."""
         found = self.settings[platform]
-        assert isinstance(found, kind)
+        if not isinstance(found, kind):
+            message = f"the settings of {platform} are {type(found).__name__}, not {kind.__name__}"
+            raise TypeError(message)
         return found
 
 
@@ -137,10 +140,11 @@ Work = Callable[[Services], AbstractAsyncContextManager[None]]
 class Platform:
     """One platform.
 
-    ``sources`` maps an area to where its rows come from; ``areas`` has every area it takes part in. ``fields`` maps a type
-    (shared, or ``Query``, ``Mutation``, ``Subscription``) to classes whose fields it adds. ``nodes`` are its types with ids;
-    ``enum_values`` its values of open enums, by the enum's name. ``branch`` has its tables and migrations. ``settings`` is
-    read from the environment at start. ``routes`` are HTTP routes such as webhooks. ``health`` must answer within seconds.
+    ``sources`` maps an area to where its rows come from; ``areas`` has every area it takes part in. ``fields`` maps a
+    type (shared, or ``Query``, ``Mutation``, ``Subscription``) to classes whose fields it adds. ``nodes`` are its
+    types with ids; ``enum_values`` its values of open enums, by the enum's name. ``branch`` has its tables and
+    migrations. ``settings`` is read from the environment at start. ``routes`` are HTTP routes such as webhooks.
+    ``health`` must answer within seconds.
     """
 
     key: str

@@ -27,8 +27,8 @@ def relation(
 ) -> Any:
     """Declares a field that reaches another row, or with ``many`` a short list of rows.
 
-    ``load`` is ``async (scope, keys) -> Mapping[key, row]``, or an area, whose rows are found by id. Null (or an empty list) where the key is null or nothing
-    is found; the type of the field is the annotation's.
+    ``load`` is ``async (scope, keys) -> Mapping[key, row]``, or an area, whose rows are found by id. Null (or an empty
+    list) where the key is null or nothing is found; the type of the field is the annotation's.
     """
     declared = Relation(_listed(load) if many and not isinstance(load, str) else load, key, many)
 

@@ -44,7 +44,7 @@ class Query:
         return info.context.composition.by_ids(info.context, ids)
 
     @strawberry.field(
-        description="Answers with the text it was given: the cheapest way to see whether a client, a proxy and a token work."
+        description="Answers with the text it was given: the cheapest way to see whether a client and a proxy work."
     )
     def echo(self, text: Annotated[str, strawberry.argument(description="Any text.")]) -> str:
         """``echo``."""

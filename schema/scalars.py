@@ -1,7 +1,7 @@
 """Custom scalars: what a client may send, and what it gets.
 
-Each refuses what it cannot mean with a message that says what it takes. Output is passed on as it is stored wherever the
-encoder can write it (datetimes, for one), so that a leaf costs nothing.
+Each refuses what it cannot mean with a message that says what it takes. Output is passed on as it is stored wherever
+the encoder can write it (datetimes, for one), so that a leaf costs nothing.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Enforces ``@authenticated`` and ``@requiresScopes`` from the schema itself, on every path to a field or a type.
 
 What a field needs is what stands on the field, on the type that it returns, and on the nodes of a connection that it
-returns. Nothing of that depends on a row, so only the resolvers of such fields are wrapped, and no other field pays. Behind
-an interface the type is known only with the row: there the check sits where the type is resolved.
+returns. Nothing of that depends on a row, so only the resolvers of such fields are wrapped, and no other field pays.
+Behind an interface the type is known only with the row: there the check sits where the type is resolved.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -114,7 +114,7 @@ def _guard_interface(schema: GraphQLSchema, interface: GraphQLInterfaceType) -> 
 
     def resolve_type_if_allowed(
         value: Any, info: GraphQLResolveInfo[Any], abstract: Any
-    ) -> str | None | Awaitable[str | None]:
+    ) -> str | Awaitable[str | None] | None:
         name = resolve_type(value, info, abstract)
         requirement = guarded.get(name) if isinstance(name, str) else None
         if requirement is not None:

@@ -120,7 +120,8 @@ async def _report(
 ) -> Report:
     start, end = bounds(span)
     if (end - start) / timedelta(seconds=_SECONDS[granularity]) > MAX_POINTS:
-        message = f"That is more than {MAX_POINTS} points of a {granularity.name.lower()}. Ask for a shorter range or a longer step."
+        step = granularity.name.lower()
+        message = f"That is more than {MAX_POINTS} points of a {step}. Ask for a shorter range or a longer step."
         raise BadRequest(message)
     wanted = context.composition.enum_values["UsageMetric"] if metrics is None else metrics
     rows = await usage_sums(context.scope, wanted, start, end, granularity.name)
@@ -151,7 +152,7 @@ def _by_platform(context: Context, rows: Sequence[UsageSum]) -> list[OfPlatform]
     return [OfPlatform(key, _totals(own)) for key, own in of.items() if own]
 
 
-_RANGE = Annotated[TimeRange, strawberry.argument(description="The span of time.")]
+_RANGE = Annotated[TimeRange, strawberry.argument(name="range", description="The span of time.")]
 _STEP = Annotated[Granularity, strawberry.argument(description="The step of the series.")]
 _METRICS = Annotated[list[UsageMetric] | None, strawberry.argument(description="Only these; all when absent.")]
 
@@ -166,7 +167,7 @@ class UsageFields:
     )
     @staticmethod
     async def usage(
-        info: Info, range: _RANGE, granularity: _STEP = Granularity.DAY, metrics: _METRICS = None
+        info: Info, span: _RANGE, granularity: _STEP = Granularity.DAY, metrics: _METRICS = None
     ) -> UsageReport | None:
         """``usage``."""
-        return as_graphql(await _report(info.context, range, granularity, metrics))
+        return as_graphql(await _report(info.context, span, granularity, metrics))

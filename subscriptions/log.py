@@ -1,8 +1,9 @@
 """The event log of the process: one reader of the table, many followers.
 
-The tail reads each event once, in commit order, when it is told of a commit and at least every second, and hands it to the
-followers of its organization. A follower that resumes first replays from the table up to the place where the tail stood when
-it joined, then takes what the tail has put into its queue since: nothing is missed at the seam and nothing comes twice.
+The tail reads each event once, in commit order, when it is told of a commit and at least every second, and hands it to
+the followers of its organization. A follower that resumes first replays from the table up to the place where the tail
+stood when it joined, then takes what the tail has put into its queue since: nothing is missed at the seam and nothing
+comes twice.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Self
 
 from datasources.database.engine import Database, Scope
 from datasources.database.events import BEGINNING, EventPosition, EventRow, all_events_after, events_after, head
@@ -55,7 +57,7 @@ class EventLog:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> "EventLog":
+    async def __aenter__(self) -> Self:
         """Begins at the present end of the log."""
         self._position = await head(self._database)
         self._database.after_commit.append(self._wake.set)

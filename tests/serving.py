@@ -17,6 +17,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from auth.passwords import Passwords
+from auth.tokens import signing_key
 from datasources.database.engine import Database
 from datasources.database.migrate import BUILT_IN, upgrade
 from datasources.database.seed import seed
@@ -112,8 +113,6 @@ def running(
 
 
 def _key(folder: Path) -> Path:
-    from auth.tokens import signing_key
-
     path = folder / "signing-key.pem"
     signing_key(path, create=True)
     return path

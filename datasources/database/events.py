@@ -1,9 +1,9 @@
 """The event log: written in the transaction of the change, read in the order of commits.
 
-On PostgreSQL row numbers are given before the commit, so that a higher number can become visible before a lower one. Each
-event therefore also has the id of its transaction, and a reader sees only transactions older than every one that still runs
-(``pg_snapshot_xmin``): what it has passed can no longer fill. On SQLite there is one writer at a time, numbers are given in
-the order of commits, and the transaction id is always 0.
+On PostgreSQL row numbers are given before the commit, so that a higher number can become visible before a lower one.
+Each event therefore also has the id of its transaction, and a reader sees only transactions older than every one that
+still runs (``pg_snapshot_xmin``): what it has passed can no longer fill. On SQLite there is one writer at a time,
+numbers are given in the order of commits, and the transaction id is always 0.
 """
 
 import binascii

@@ -223,7 +223,7 @@ def _order_by(
 
 @lru_cache(maxsize=4096)
 def page_statement(listing: Listing[Any], shape: _Shape) -> Select[Any]:
-    """The statement for a page (or the pages of many parents) of this shape; its last cells are the sort value and the parent."""
+    """The statement for pages of this shape; its last cells are the sort value and, with parents, whose row it is."""
     table: FromClause = listing.table
     sort_key = listing.orderings[shape.ordering].expression
     if shape.by is None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import NoReturn
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from gateway.graphql.masking import RequestError
 
@@ -21,33 +21,53 @@ class Body:
         self._declared = headers.get("content-length", "")
         self._max_bytes = max_bytes
         self._seconds = seconds
+        self._size = 0
 
     async def read(self) -> bytes:
         """The whole body; raises RequestError (408, 413) and ClientGone."""
-        chunks = [chunk async for chunk in self.chunks()]
+        self._check_declared_size()
+        chunks: list[bytes] = []
+        more = True
+        try:
+            async with asyncio.timeout(self._seconds):
+                while more:
+                    message = await self._receive()
+                    chunks.append(self._chunk(message))
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise _too_slow() from None
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives; raises RequestError (408, 413) and ClientGone."""
-        if self._declared.isdecimal() and int(self._declared[:20]) > self._max_bytes:
-            self._refuse()
+        self._check_declared_size()
         deadline = asyncio.get_running_loop().time() + self._seconds
-        size = 0
         more = True
         while more:
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await self._receive()
             except TimeoutError:
-                raise RequestError.of("The body took too long to arrive.", status=408) from None
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            chunk: bytes = message.get("body", b"")
-            size += len(chunk)
-            if size > self._max_bytes:
-                self._refuse()
+                raise _too_slow() from None
             more = message.get("more_body", False)
-            yield chunk
+            yield self._chunk(message)
 
-    def _refuse(self) -> NoReturn:
+    def _check_declared_size(self) -> None:
+        if self._declared.isdecimal() and int(self._declared[:20]) > self._max_bytes:
+            self._refuse_size()
+
+    def _chunk(self, message: Message) -> bytes:
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        self._size += len(chunk)
+        if self._size > self._max_bytes:
+            self._refuse_size()
+        return chunk
+
+    def _refuse_size(self) -> NoReturn:
         raise RequestError.of(f"The body is larger than {self._max_bytes} bytes.", status=413)
+
+
+def _too_slow() -> RequestError:
+    return RequestError.of("The body took too long to arrive.", status=408)

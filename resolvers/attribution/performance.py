@@ -171,7 +171,7 @@ def _batch(context: Context, span: TimeRange) -> Callable[[list[str]], Any]:
     return batch
 
 
-_RANGE = Annotated[TimeRange, strawberry.argument(description="The days that count.")]
+_RANGE = Annotated[TimeRange, strawberry.argument(name="range", description="The days that count.")]
 _STEP = Annotated[Granularity, strawberry.argument(description="DAY, WEEK or MONTH: providers report by the day.")]
 
 
@@ -182,7 +182,7 @@ class CampaignFigures:
     @strawberry.field(description="How it did in these days.", directives=[Cost(weight=5)])
     @staticmethod
     async def performance(
-        root: strawberry.Parent[CampaignRow], info: Info, range: _RANGE, granularity: _STEP = Granularity.DAY
+        root: strawberry.Parent[CampaignRow], info: Info, span: _RANGE, granularity: _STEP = Granularity.DAY
     ) -> CampaignPerformance | None:
         """``performance``: the figures of all campaigns of a level come from one statement."""
         if granularity in (Granularity.MINUTE, Granularity.HOUR):
@@ -190,9 +190,9 @@ class CampaignFigures:
             raise BadRequest(message)
         context = info.context
         node = info._raw_info.field_nodes[0]  # noqa: SLF001 -- the same field has the same range for every campaign
-        loader = context.keyed_loader(("performance", id(node)), lambda: _batch(context, range))
+        loader = context.keyed_loader(("performance", id(node)), lambda: _batch(context, span))
         business: BusinessRow = await context.loader(BUSINESSES).load(root.business_id)
         rows: list[CampaignDayRow] = await loader.load(root.id)
-        first, last = _days(*bounds(range), ZoneInfo(business.time_zone))
+        first, last = _days(*bounds(span), ZoneInfo(business.time_zone))
         within = [row for row in rows if first <= row.day <= last]
         return as_graphql(_performance(root, business, within, granularity))

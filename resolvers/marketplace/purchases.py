@@ -1,6 +1,5 @@
 """Purchases of prompts."""
 
-
 import strawberry
 
 from datasources.database.marketplace import PromptPurchaseRow, VersionKey, versions_by_number

@@ -1,6 +1,5 @@
 """What is sold in conversations: services with packages."""
 
-
 import strawberry
 
 from datasources.database import messaging as data

@@ -1,4 +1,4 @@
-"""Tables that every platform may lean on: organizations, people, businesses, customers, order history, usage, events, audit."""
+"""Tables that every platform may lean on: who, what was ordered and used, what happened."""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Table, Text
 
@@ -117,7 +117,7 @@ events = Table(
     "events",
     metadata,
     Column("position", Big, primary_key=True, autoincrement=True),
-    Column("tx", Big, nullable=False, comment="on PostgreSQL the writing transaction, which puts positions in commit order"),
+    Column("tx", Big, nullable=False, comment="on PostgreSQL the writing transaction"),
     Column("id", Id, nullable=False, unique=True),
     organization_id(),
     Column("platform", Text, nullable=False),
@@ -150,4 +150,3 @@ UNSCOPED = {
     "users": "a person may belong to several organizations; read by id through a membership, or by address at sign-in",
 }
 """Tables without an organization of their own, each with the reason."""
-
