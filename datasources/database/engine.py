@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from datasources.database.scope import ORGANIZATION, NoOrganization, needs_organization
+from datasources.database.scope import ORGANIZATION, TENANT_PARAMETER, NoOrganization, needs_organization
 
 R = TypeVar("R")
 logger = logging.getLogger(__name__)
@@ -128,13 +128,13 @@ class Scope:
         bound: dict[str, Any] = dict(parameters or {})
         if self.every_organization:
             return bound
-        if ORGANIZATION in bound:
+        if TENANT_PARAMETER in bound:
             message = "the organization is the handle's, never a parameter"
             raise ValueError(message)
         if needs_organization(statement):
             if self.organization_id is None:
                 raise NoOrganization
-            bound[ORGANIZATION] = self.organization_id
+            bound[TENANT_PARAMETER] = self.organization_id
         return bound
 
     @asynccontextmanager

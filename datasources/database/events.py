@@ -107,9 +107,7 @@ def _insert(dialect: str) -> Insert:
     own_tx: ColumnElement[int] = literal(0)
     if dialect == "postgresql":
         own_tx = cast(cast(func.pg_current_xact_id(), Text()), Big)
-    return events.insert().values(
-        tx=own_tx, **{name: bindparam(name) for name in (*NewEvent._fields, "id", "at", "organization_id")}
-    )
+    return events.insert().values(tx=own_tx)
 
 
 _COLUMNS = (

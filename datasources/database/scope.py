@@ -1,7 +1,7 @@
 """Tenancy by construction: a statement that reaches a tenant's table without naming the tenant is refused.
 
 A table that has a column ``organization_id`` belongs to tenants. A statement may touch it only together with
-``table.organization_id = :organization_id``, a parameter that the database handle fills in and that no caller can set.
+``table.organization_id = :tenant``, a parameter that the database handle fills in and that no caller can set.
 The check looks at the statement, not at its result, and is remembered per statement.
 """
 
@@ -28,7 +28,8 @@ from sqlalchemy.sql.expression import ColumnClause
 from datasources.database.columns import Id
 
 ORGANIZATION = "organization_id"
-TENANT = bindparam(ORGANIZATION, type_=Id)
+TENANT_PARAMETER = "tenant"
+TENANT = bindparam(TENANT_PARAMETER, type_=Id)
 """The tenant of the handle that runs the statement."""
 
 
@@ -73,7 +74,7 @@ def _scoped_tables(statement: ClauseElement) -> set[object]:
             isinstance(left, ColumnClause)
             and left.name == ORGANIZATION
             and isinstance(right, BindParameter)
-            and right.key == ORGANIZATION
+            and right.key == TENANT_PARAMETER
         ):
             scoped.add(left.table)
     return scoped
@@ -87,8 +88,9 @@ def needs_organization(statement: ClauseElement) -> bool:
     for table in tables - scoped:
         if isinstance(statement, Insert) and table is statement.table:
             continue
-        message = f"{table} is read or written without {ORGANIZATION} = :{ORGANIZATION}"
+        message = f"{table} is read or written without {ORGANIZATION} = :{TENANT_PARAMETER}"
         raise UnscopedStatement(message)
     return bool(tables) or any(
-        isinstance(element, BindParameter) and element.key == ORGANIZATION for element in visitors.iterate(statement)
+        isinstance(element, BindParameter) and element.key == TENANT_PARAMETER
+        for element in visitors.iterate(statement)
     )
