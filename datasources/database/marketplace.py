@@ -2,9 +2,24 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Double, FromClause, Integer, Text, and_, bindparam, case, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    FromClause,
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    func,
+    null,
+    or_,
+    select,
+)
 
 from datasources.database.columns import Big, Id, UtcDateTime, any_of, json_has_any
 from datasources.database.engine import Scope
@@ -81,7 +96,8 @@ class FiguresRow(NamedTuple):
     successes: int
     median_latency_ms: int | None
     median_tokens: int | None
-    revenue_minor: int
+    revenue_minor: int | None
+    currency: str
 
 
 class ReviewRow(NamedTuple):
@@ -188,9 +204,24 @@ _VERSIONS_OF = (
     .where(any_of(prompt_versions.c.prompt_id, "keys"))
     .order_by(prompt_versions.c.number.desc())
 )
-_FIGURES_OF = select(*(prompt_figures.c[name] for name in FiguresRow._fields)).where(
-    any_of(prompt_figures.c.prompt_id, "keys")
-)
+
+
+@lru_cache(maxsize=2)
+def _figures(*, tenant: bool) -> Select[Any]:
+    """The figures of prompts; what a prompt earned is its seller's to know."""
+    revenue: ColumnElement[Any] = null()
+    if tenant:
+        revenue = case((prompts.c.seller_organization_id == TENANT, prompt_figures.c.revenue_minor))
+    counted = [prompt_figures.c[name] for name in FiguresRow._fields if name in prompt_figures.c]
+    return (
+        select(
+            *(column for column in counted if column is not prompt_figures.c.revenue_minor), revenue, prompts.c.currency
+        )
+        .join(prompts, prompts.c.id == prompt_figures.c.prompt_id)
+        .where(any_of(prompt_figures.c.prompt_id, "keys"))
+    )
+
+
 _PURCHASED = (
     select(prompt_purchases.c.prompt_id, func.max(prompt_purchases.c.version_number))
     .where(
@@ -254,7 +285,8 @@ async def versions_by_number(scope: Scope, keys: Sequence[VersionKey]) -> dict[V
 
 async def figures_of(scope: Scope, prompt_ids: Sequence[str]) -> dict[str, FiguresRow]:
     """What is counted of each prompt."""
-    return {row.prompt_id: row for row in await scope.fetch(_FIGURES_OF, FiguresRow, {"keys": prompt_ids})}
+    statement = _figures(tenant=scope.organization_id is not None)
+    return {row.prompt_id: row for row in await scope.fetch(statement, FiguresRow, {"keys": prompt_ids})}
 
 
 async def purchased(scope: Scope, prompt_ids: Sequence[str]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from datasources.paging import Selection
 from schema.connection import Connection, connection
 from schema.context import Context, Info, as_graphql
 from schema.directives import ListSize
+from schema.money import Money, money
 from schema.node import Node
 from schema.platform import PROMPTS
 from schema.prompt import Prompt, select_prompts
@@ -77,6 +78,8 @@ class PromptMetrics:
     runs: int = strawberry.field(description="How often it was tried.")
     median_latency_ms: int | None = strawberry.field(description="How long a run takes; null before the first.")
     median_tokens: int | None = strawberry.field(description="How many tokens a run takes; null before the first.")
+
+    revenue: Money | None = money("revenue", "What it earned; null unless the viewer's organization sells it.")
 
     @strawberry.field(description="Purchases per view; null before the first view.")
     @staticmethod
