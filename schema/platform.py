@@ -136,6 +136,12 @@ Work = Callable[[Services], AbstractAsyncContextManager[None]]
 """Background work: entered when the gateway starts and left when it stops."""
 
 
+async def database_answers(services: Services) -> Health:
+    """The health of a platform whose data is all in the gateway's database."""
+    await services.database.ping()
+    return Health(HealthStatus.UP)
+
+
 @dataclass(frozen=True)
 class Platform:
     """One platform.

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 from datasources.database.engine import Database, Scope
@@ -19,6 +19,7 @@ from datasources.database.events import BEGINNING, EventPosition, EventRow, all_
 logger = logging.getLogger(__name__)
 BATCH = 500
 RETRY_SECONDS = 1.0
+SOON_SECONDS = 0.01
 
 
 class FellBehind(Exception):
@@ -32,13 +33,14 @@ class FellBehind(Exception):
 @dataclass(eq=False)
 class _Follower:
     queue: asyncio.Queue[EventRow]
-    fell_behind: asyncio.Event = field(default_factory=asyncio.Event)
+    fell_behind: bool = False
 
     def offer(self, event: EventRow) -> None:
-        try:
+        # After the first event that it has no room for it gets no other: what it takes never has a hole.
+        if self.queue.full():
+            self.fell_behind = True
+        elif not self.fell_behind:
             self.queue.put_nowait(event)
-        except asyncio.QueueFull:
-            self.fell_behind.set()
 
 
 class EventLog:
@@ -110,29 +112,38 @@ class EventLog:
 
     @staticmethod
     async def _next(follower: _Follower, last: EventPosition) -> EventRow:
-        if follower.fell_behind.is_set() and follower.queue.empty():
+        if follower.fell_behind and follower.queue.empty():
             raise FellBehind(last)
         return await follower.queue.get()
 
     async def _run(self) -> None:
+        pause = self._poll_seconds
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds):
+                async with asyncio.timeout(pause):
                     await self._wake.wait()
+            told = self._wake.is_set()
             self._wake.clear()
             try:
-                await self._read()
+                found = await self._read()
             except Exception:
                 # Nothing is lost by waiting: the position has not moved past what was not handed out.
                 logger.exception("reading the event log failed; trying again in %s s", RETRY_SECONDS)
                 await asyncio.sleep(RETRY_SECONDS)
+                continue
+            # Told of a commit and nothing to see: an older transaction holds it back, so look again soon, then later.
+            held_back = not found and (told or pause < self._poll_seconds)
+            pause = min(self._poll_seconds, SOON_SECONDS if told else pause * 2) if held_back else self._poll_seconds
 
-    async def _read(self) -> None:
+    async def _read(self) -> int:
+        """Hands out what is new; returns how many events that were."""
+        handed_out = 0
         while True:
             batch = await all_events_after(self._database, self._position, BATCH)
             for event in batch:
                 for follower in self._followers.get(event.organization_id, ()):
                     follower.offer(event)
                 self._position = event.place
+            handed_out += len(batch)
             if len(batch) < BATCH:
-                return
+                return handed_out

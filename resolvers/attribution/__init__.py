@@ -19,6 +19,7 @@ from schema.platform import (
     EnumValue,
     NodeType,
     Platform,
+    database_answers,
 )
 
 PLATFORM = Platform(
@@ -43,4 +44,5 @@ PLATFORM = Platform(
     },
     spent_by_customer=data.appointments_spent,
     branch=built_in_branch("attribution"),
+    health=database_answers,
 )

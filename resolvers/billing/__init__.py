@@ -5,7 +5,7 @@ import strawberry
 from datasources.database import billing as data
 from datasources.database.migrate import built_in_branch
 from schema.order import Order
-from schema.platform import ORDERS, SUPPLIES_ORDERS, NodeType, Platform
+from schema.platform import ORDERS, SUPPLIES_ORDERS, NodeType, Platform, database_answers
 
 
 @strawberry.type(description="Credits, bought for the organization.")
@@ -23,4 +23,5 @@ PLATFORM = Platform(
     nodes=(NodeType("crp", CreditPurchase, data.CreditPurchaseRow, data.CREDIT_PURCHASES.by_ids),),
     spent_by_customer=data.credit_purchases_spent,
     branch=built_in_branch("billing"),
+    health=database_answers,
 )

@@ -13,6 +13,7 @@ from schema.platform import (
     EnumValue,
     NodeType,
     Platform,
+    database_answers,
 )
 from schema.prompt import Prompt
 from schema.roots import Query
@@ -32,4 +33,5 @@ PLATFORM = Platform(
     enum_values={"UsageMetric": (EnumValue("PROMPT_RUNS", "Test runs of prompts."),)},
     spent_by_customer=data.prompt_purchases_spent,
     branch=built_in_branch("marketplace"),
+    health=database_answers,
 )

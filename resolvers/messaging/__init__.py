@@ -13,6 +13,7 @@ from schema.platform import (
     EnumValue,
     NodeType,
     Platform,
+    database_answers,
 )
 from schema.roots import Mutation, Query
 
@@ -35,5 +36,6 @@ PLATFORM = Platform(
     },
     spent_by_customer=data.service_orders_spent,
     branch=built_in_branch("messaging"),
+    health=database_answers,
     routes=media_routes,
 )

@@ -197,7 +197,7 @@ def organization_rows(seed: int, now: datetime, found: Organization) -> Iterator
             memberships,
             {"organization_id": found.id, "user_id": user_id, "role": role, "joined_at": joined_at},
         )
-        for failed in (False, False, True, False):
+        for _ in range(4):
             at = now - timedelta(days=draw.randrange(1, 40), seconds=draw.randrange(86_400))
             yield (
                 audit_entries,
@@ -206,9 +206,9 @@ def organization_rows(seed: int, now: datetime, found: Organization) -> Iterator
                     "organization_id": found.id,
                     "at": at,
                     "actor": user_id,
-                    "action": "sign_in.failed" if failed else "sign_in",
-                    "target_id": user_id,
-                    "risk": "MEDIUM" if failed else "LOW",
-                    "details": {"method": "password"},
+                    "action": "session.opened",
+                    "target_id": draw.id("ses", at),
+                    "risk": "LOW",
+                    "details": {},
                 },
             )
