@@ -49,7 +49,7 @@ export const examples: readonly Example[] = [
     document: orders,
   },
   {
-    title: "Usage and limits",
+    title: "Usage",
     summary: "The last 30 days over all platforms.",
     kind: "query",
     document: usage,
