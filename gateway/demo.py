@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 from auth.passwords import Passwords
@@ -67,7 +68,9 @@ async def _make(path: Path, platforms: Sequence[Platform], tell: Callable[[str],
     try:
         await upgrade(database, branches_of(platforms))
         keys = {platform.key for platform in platforms}
-        await seed(database, password_hash=Passwords().hash_now(PASSWORD), scale=scale, platforms=keys, progress=tell)
+        today = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        password_hash = Passwords().hash_now(PASSWORD)
+        await seed(database, password_hash=password_hash, scale=scale, now=today, platforms=keys, progress=tell)
     finally:
         await database.close()
 

@@ -1,8 +1,9 @@
 """From a request to one operation that may run: parsed, validated and bounded once, then cached."""
 
 import hashlib
+import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ from schema.errors import ErrorCode
 
 # A syntax tree takes some hundred times the room of its text, so the texts of all cached documents are bounded too.
 _MAX_CACHED_CHARACTERS = 1_000_000
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,9 @@ class Documents:
 
     Every transport gets its operations here, so a rule about documents that is held here holds everywhere. Failures
     are kept like successes: a client that repeats a wrong document does not make us validate it again.
+
+    Because they are kept by hash, a client may send ``extensions.persistedQuery`` instead of a text that is still
+    here: automatic persisted queries, as Apollo's clients and urql speak them.
     """
 
     def __init__(self, schema: GraphQLSchema, limits: Limits) -> None:
@@ -69,9 +75,7 @@ class Documents:
 
     def operation(self, request: GraphQLRequest) -> Operation:
         """The operation that ``request`` names; raises RequestError when there is none that may run."""
-        if not request.query:
-            raise RequestError.of('The parameter "query" is missing: send the text of a GraphQL document in it.')
-        document = self._document(request.query)
+        document = self._document(request)
         name = request.operation_name
         types = document.types
         if name is None:
@@ -95,15 +99,25 @@ class Documents:
             hide_suggestions=not self._limits.suggestions,
         )
 
-    def _document(self, text: str) -> _Valid:
-        key = hashlib.sha256(text.encode()).digest()
+    def _document(self, request: GraphQLRequest) -> _Valid:
+        text, persisted = request.query, _persisted_key(request.extensions)
+        if text:
+            key = hashlib.sha256(text.encode()).digest()
+            if persisted not in {None, key}:
+                raise RequestError.of('The "sha256Hash" is not the SHA-256 of the "query".')
+        elif persisted is not None:
+            key = persisted
+        else:
+            raise RequestError.of('The parameter "query" is missing: send the text of a GraphQL document in it.')
         entry = self._entries.get(key)
         if entry is not None:
             self._entries.move_to_end(key)
             outcome = entry.outcome
-        else:
+        elif text:
             outcome = self._check(text)
             self._keep(key, _Entry(outcome, len(text)))
+        else:
+            raise _not_found()
         if isinstance(outcome, _Invalid):
             raise RequestError(outcome.errors, well_formed=True)
         return outcome
@@ -131,3 +145,22 @@ class Documents:
         while len(self._entries) > self._limits.document_cache_size or self._characters > _MAX_CACHED_CHARACTERS:
             _, forgotten = self._entries.popitem(last=False)
             self._characters -= forgotten.characters
+
+
+def _persisted_key(extensions: Mapping[str, object]) -> bytes | None:
+    """The hash in ``extensions.persistedQuery``, if there is one; raises RequestError for what is no hash."""
+    match extensions.get("persistedQuery"):
+        case None:
+            return None
+        case {"version": 1, "sha256Hash": str() as digits} if _SHA256.fullmatch(digits):
+            return bytes.fromhex(digits)
+        case _:
+            raise RequestError.of('"persistedQuery" must be {"version": 1, "sha256Hash": <64 lower-case digits>}.')
+
+
+def _not_found() -> RequestError:
+    # Clients know it by this message, and expect it with 200, whereupon they send the hash again with the text.
+    code = ErrorCode.PERSISTED_QUERY_NOT_FOUND.value
+    return RequestError(
+        [{"message": "PersistedQueryNotFound", "extensions": {"code": code}}], status=200, well_formed=True
+    )

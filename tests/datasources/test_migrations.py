@@ -106,7 +106,9 @@ def differences(connection: Connection) -> list[object]:
         "compare_server_default": True,
         "include_name": lambda name, kind, _parents: (kind, name) != ("table", applied_revisions.name),
     }
-    return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+    found = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+    # A comment may be put better without a revision of its own.
+    return [each for each in found if not (isinstance(each, list) and each[0][0] == "modify_comment")]
 
 
 def names(tables: MetaData) -> set[tuple[str, str]]:

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from datasources.database.seed.rows import Draw, Row
 from datasources.database.tables.gateway import audit_entries, memberships, organizations, users
+
+FOUNDED = datetime(2024, 4, 25, 12, tzinfo=UTC)
+"""When it all began, whatever the present of the demo is: people and organizations keep their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +141,11 @@ def tenants(scale: int) -> tuple[Tenant, ...]:
     )
 
 
-def people_rows(seed: int, now: datetime, password_hash: str) -> Iterator[tuple[str, Row]]:
+def people_rows(seed: int, password_hash: str) -> Iterator[tuple[str, Row]]:
     """Every person, with the key."""
     for number, person in enumerate(PEOPLE):
         draw = Draw(seed, "person", person.key)
-        created_at = now - timedelta(days=920 - 13 * number, minutes=draw.randrange(600))
+        created_at = FOUNDED + timedelta(days=13 * number, minutes=draw.randrange(600))
         yield (
             person.key,
             (
@@ -167,10 +170,10 @@ def people_rows(seed: int, now: datetime, password_hash: str) -> Iterator[tuple[
         )
 
 
-def organization(seed: int, now: datetime, tenant: Tenant, user_ids: dict[str, str]) -> Organization:
+def organization(seed: int, tenant: Tenant, user_ids: dict[str, str]) -> Organization:
     """A tenant with its id and the ids of its people."""
     draw = Draw(seed, tenant.key)
-    created_at = now - timedelta(days=900 - len(tenant.name), minutes=draw.randrange(600))
+    created_at = FOUNDED + timedelta(days=20 + len(tenant.name), minutes=draw.randrange(600))
     return Organization(
         tenant, draw.id("org", created_at), created_at, tuple(user_ids[key] for key, _ in tenant.members)
     )

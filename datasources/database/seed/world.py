@@ -41,10 +41,10 @@ class World:
     def rows(self, progress: Callable[[str], None]) -> Iterator[Row]:
         """Every row, those that others refer to first; ``progress`` hears what comes next."""
         user_ids = {}
-        for key, row in people_rows(self.random_seed, self.now, self.password_hash):
+        for key, row in people_rows(self.random_seed, self.password_hash):
             user_ids[key] = str(row[1]["id"])
             yield row
-        found = [organization(self.random_seed, self.now, tenant, user_ids) for tenant in tenants(self.scale)]
+        found = [organization(self.random_seed, tenant, user_ids) for tenant in tenants(self.scale)]
         for each in found:
             yield from organization_rows(self.random_seed, self.now, each)
         prompts = catalogue(self.random_seed, self.now, found)

@@ -1,5 +1,6 @@
 """A client of the graphql-transport-ws subprotocol that does just what a test says."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.gateway.transports.server import Gateway
+from tests.gateway.transports.server import PATIENCE_SECONDS, Gateway
 
 
 class GraphQLSocket:
@@ -25,7 +26,8 @@ class GraphQLSocket:
 
     async def receive(self) -> Any:
         """The next message of the server."""
-        text = await self.connection.recv()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            text = await self.connection.recv()
         assert isinstance(text, str), "the server sent a binary frame"
         return json.loads(text)
 
@@ -49,8 +51,9 @@ class GraphQLSocket:
         """The code and the reason with which the server closes, whatever it sends before."""
         frame = None
         try:
-            while True:
-                await self.connection.recv()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while True:
+                    await self.connection.recv()
         except ConnectionClosed as error:
             frame = error.rcvd
         assert frame is not None, "the connection was cut without a close frame"

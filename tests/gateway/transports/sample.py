@@ -26,7 +26,7 @@ class Probe:
 
     entered: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
-    saved: threading.Event = field(default_factory=threading.Event)
+    saves: int = 0
     stopped: threading.Event = field(default_factory=threading.Event)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     contexts: Iterator[int] = field(default_factory=itertools.count)
@@ -196,7 +196,7 @@ class Mutation:
         probe = info.context.probe
         probe.entered.set()
         await asyncio.to_thread(probe.release.wait)
-        probe.saved.set()
+        probe.saves += 1
         return True
 
     @strawberry.mutation

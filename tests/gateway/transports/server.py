@@ -19,6 +19,9 @@ from tests.gateway.transports import sample
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 30.0
+"""How long a test waits for what should come at once; no test measures time."""
+
 _SCHEMA = sample.schema()
 # Reading the machine's certificates for each client takes longer than most tests, and nothing here uses TLS.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -61,7 +64,9 @@ class Gateway:
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/graphql"
         app = Starlette(routes=self.endpoint.routes)
-        config = uvicorn.Config(app, log_config=None, access_log=False, http="httptools", lifespan="off")
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, http="httptools", lifespan="off", timeout_graceful_shutdown=10
+        )
         self._server = _Server(config, self.endpoint)
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
 
@@ -104,8 +109,9 @@ class Gateway:
 
     async def settled(self, tasks: int) -> None:
         """Wait until the server has no more than ``tasks`` tasks, and no subscription."""
-        while await self.tasks() > tasks or self.endpoint.live:  # noqa: ASYNC110 - they end in another thread
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await self.tasks() > tasks or self.endpoint.live:  # noqa: ASYNC110 - they end in another thread
+                await asyncio.sleep(0.01)
 
     async def post(self, query: str, variables: object = None, **headers: str) -> httpx.Response:
         """Send one operation as JSON."""
@@ -176,7 +182,7 @@ class Events:
 
 def http_client(**options: Any) -> httpx.AsyncClient:
     """A client of plain HTTP."""
-    return httpx.AsyncClient(verify=_NO_TLS, timeout=30, trust_env=False, **options)
+    return httpx.AsyncClient(verify=_NO_TLS, timeout=PATIENCE_SECONDS, trust_env=False, **options)
 
 
 @contextmanager
@@ -187,6 +193,7 @@ def gateway(limits: Limits | None = None, **options: Any) -> Iterator[Gateway]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until ``condition`` holds; a test that waits in vain is stopped by whoever runs it."""
-    while not condition():  # noqa: ASYNC110 - what it waits for happens in another thread
-        await asyncio.sleep(0.005)
+    """Wait until ``condition`` holds; fails when that is plainly not going to happen."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not condition():  # noqa: ASYNC110 - what it waits for happens in another thread
+            await asyncio.sleep(0.005)

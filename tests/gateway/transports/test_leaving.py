@@ -25,12 +25,12 @@ async def test_a_query_stops_when_its_client_has_left(own_server: Gateway) -> No
 async def test_a_mutation_that_has_begun_is_carried_through(own_server: Gateway) -> None:
     await _leave_during(own_server, "mutation { save }")
     own_server.probe.release.set()
-    await until(own_server.probe.saved.is_set)
+    await until(lambda: own_server.probe.saves == 1)
 
 
 async def test_a_slow_query_whose_client_stays_is_answered(own_server: Gateway) -> None:
     async with http_client() as client:
-        slow = asyncio.create_task(client.post(own_server.url, json={"query": "mutation { save }"}, timeout=30))
+        slow = asyncio.create_task(client.post(own_server.url, json={"query": "mutation { save }"}))
         await until(own_server.probe.entered.is_set)
         own_server.probe.release.set()
         assert (await slow).json() == {"data": {"save": True}}

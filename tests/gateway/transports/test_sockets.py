@@ -192,7 +192,7 @@ async def test_a_mutation_that_has_begun_is_carried_through_without_its_client(o
         await client.subscribe("m", "mutation { save }")
         assert await client.alive()
     own_server.probe.release.set()
-    await until(own_server.probe.saved.is_set)
+    await until(lambda: own_server.probe.saves == 2)
 
 
 async def test_errors_before_execution_end_the_operation_and_not_the_socket(server: Gateway) -> None:
