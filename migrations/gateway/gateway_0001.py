@@ -144,12 +144,7 @@ def upgrade() -> None:
     op.create_table(
         "events",
         sa.Column("position", BIG, autoincrement=True, nullable=False),
-        sa.Column(
-            "tx",
-            BIG,
-            nullable=False,
-            comment="on PostgreSQL the writing transaction, which puts positions in commit order",
-        ),
+        sa.Column("tx", BIG, nullable=False, comment="on PostgreSQL the writing transaction"),
         sa.Column("id", ID, nullable=False),
         sa.Column("organization_id", ID, nullable=False),
         sa.Column("platform", sa.Text(), nullable=False),
