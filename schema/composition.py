@@ -1,8 +1,9 @@
 """From a list of platforms to one schema: a pure function. Two schemas with different platforms live in one process."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import strawberry
@@ -14,6 +15,7 @@ from graphql import (
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLObjectType,
+    GraphQLResolveInfo,
     GraphQLSchema,
     Undefined,
 )
@@ -144,6 +146,7 @@ def compose(platforms: Sequence[Platform]) -> Composition:
     )
     graphql = schema._schema  # noqa: SLF001 -- the graphql-core schema, which is what is executed
     _rows_know_their_type(graphql)
+    _resolve_plainly(graphql)
     _absent_is_not_null(graphql)
     enforce(graphql)
     sources = {
@@ -226,6 +229,29 @@ def _rows_know_their_type(schema: GraphQLSchema) -> None:
     for kind in schema.type_map.values():
         if isinstance(kind, GraphQLObjectType):
             kind.is_type_of = None
+
+
+def _resolve_plainly(schema: GraphQLSchema) -> None:
+    """Takes Strawberry's wrapping off fields that need none of it: attributes, and declared ones without arguments.
+
+    A declared field has its resolver in its metadata; ``(row, info)`` is all that it takes.
+    """
+    for kind in schema.type_map.values():
+        if not isinstance(kind, GraphQLObjectType) or kind.name.startswith("__"):
+            continue
+        for field in kind.fields.values():
+            definition = field.extensions.get("strawberry-definition")
+            if not isinstance(definition, StrawberryField) or field.subscribe is not None:
+                continue
+            if definition.is_basic_field:
+                field.resolve = _attribute(definition.python_name)
+            elif "resolve" in definition.metadata:
+                field.resolve = definition.metadata["resolve"]
+
+
+def _attribute(name: str) -> Callable[[Any, GraphQLResolveInfo[Any]], Any]:
+    get = attrgetter(name)
+    return lambda row, _info: get(row)
 
 
 def _absent_is_not_null(schema: GraphQLSchema) -> None:

@@ -79,9 +79,11 @@ def money(column: str, description: str) -> Any:
     """
     attribute = f"{column}_minor"
 
-    def resolve(root: Any) -> Any:
+    def resolve(root: Any, _info: Any = None) -> Any:
         minor = getattr(root, attribute)
         return None if minor is None else amount(minor, root.currency)
 
-    resolve.__annotations__ = {"root": Any}
-    return strawberry.field(resolver=resolve, metadata={"money": attribute}, description=description)
+    resolve.__annotations__ = {"root": Any, "_info": strawberry.Info}
+    return strawberry.field(
+        resolver=resolve, metadata={"money": attribute, "resolve": resolve}, description=description
+    )

@@ -40,7 +40,10 @@ def relation(
 
     resolve.__annotations__ = {"root": Any, "info": Info}
     return strawberry.field(
-        resolver=resolve, metadata={"relation": declared}, description=description, directives=directives
+        resolver=resolve,
+        metadata={"relation": declared, "resolve": resolve},
+        description=description,
+        directives=directives,
     )
 
 

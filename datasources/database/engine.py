@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable, Insert, Table, event
+from sqlalchemy import Executable, Insert, Select, Table, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from datasources.database.reading import PostgresReader, Reader, SqliteReader, compiled
 from datasources.database.scope import ORGANIZATION, TENANT_PARAMETER, NoOrganization, needs_organization
 
 R = TypeVar("R")
@@ -30,17 +31,18 @@ def async_url(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
-def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
+_PRAGMAS = ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL", "busy_timeout=30000", "cache_size=-16000")
+
+
+def _configure(execute: Callable[[str], object]) -> None:
+    for pragma in _PRAGMAS:
+        execute(f"PRAGMA {pragma}")
+
+
+def _prepare_writer(connection: Any, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions are begun by us, see _begin_sqlite
     cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        "foreign_keys=ON",
-        "synchronous=NORMAL",
-        "busy_timeout=30000",
-        "cache_size=-16000",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
+    _configure(cursor.execute)
     cursor.close()
 
 
@@ -50,10 +52,11 @@ def _begin_sqlite(connection: Any) -> None:
 
 
 class Database:
-    """The engines of one database and what happens after a commit.
+    """The connections of one database, and what happens after a commit.
 
-    Reads run outside transactions (each statement sees a consistent state), writes in one. On SQLite there is one
-    writing connection, so that writers of this process queue here rather than collide there.
+    Reads run outside transactions (each statement sees a consistent state) on the thin path of ``reading``, writes in a
+    transaction of SQLAlchemy's. On SQLite there is one writing connection, so that writers of this process queue here
+    rather than collide there. ``observers`` are told the SQL of every statement that is run.
     """
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
@@ -62,20 +65,32 @@ class Database:
         sqlite = self.dialect == "sqlite"
         if sqlite and self.url.database not in (None, "", ":memory:"):
             Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
-        self._reader: AsyncEngine = create_async_engine(
-            self.url, pool_size=pool_size, max_overflow=0, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
-        )
-        self._writer: AsyncEngine = create_async_engine(self.url, pool_size=1 if sqlite else pool_size, max_overflow=0)
+        self._writer = create_async_engine(self.url, pool_size=1 if sqlite else pool_size, max_overflow=0)
         if sqlite:
-            event.listen(self._reader.sync_engine, "connect", _prepare_sqlite)
-            event.listen(self._writer.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self._writer.sync_engine, "connect", _prepare_writer)
             event.listen(self._writer.sync_engine, "begin", _begin_sqlite)
+        event.listen(self._writer.sync_engine, "before_cursor_execute", self._observed)
+        self._reader: Reader = (
+            SqliteReader(self.url, pool_size, _configure) if sqlite else PostgresReader(self.url, pool_size)
+        )
         self.after_commit: list[Callable[[], None]] = []
+        self.observers: list[Callable[[str], None]] = []
 
     @property
-    def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
-        """The reading and the writing engine, for migrations and for counting statements in tests."""
-        return self._reader, self._writer
+    def writer(self) -> AsyncEngine:
+        """The engine of transactions, also for migrations."""
+        return self._writer
+
+    async def read(self, statement: Select[Any], row: Callable[..., R], parameters: Mapping[str, Any]) -> list[R]:
+        """Runs a reading statement outside any transaction, without a check of whose rows it reaches: see ``Scope``."""
+        ready = compiled(statement, self._writer.dialect)
+        for observe in self.observers:
+            observe(ready.sql)
+        return ready.rows(await self._reader.fetch(ready.sql, ready.values(parameters)), row)
+
+    def _observed(self, _connection: object, _cursor: object, sql: str, *_: object) -> None:
+        for observe in self.observers:
+            observe(sql)
 
     def scoped(self, organization_id: str | None) -> "Scope":
         """A handle that reads and writes as this organization; ``None``: only what is open to everybody."""
@@ -88,12 +103,11 @@ class Database:
 
     async def ping(self) -> None:
         """One round trip; raises what the driver raises when the database cannot be reached."""
-        async with self._reader.connect() as connection:
-            await connection.exec_driver_sql("SELECT 1")
+        await self._reader.fetch("SELECT 1", ())
 
     async def close(self) -> None:
         """Closes every connection."""
-        await self._reader.dispose()
+        await self._reader.close()
         await self._writer.dispose()
 
 
@@ -111,17 +125,14 @@ class Scope:
         return self.database.dialect
 
     async def fetch(
-        self, statement: Executable, row: Callable[..., R], parameters: Mapping[str, object] | None = None
+        self, statement: Select[Any], row: Callable[..., R], parameters: Mapping[str, object] | None = None
     ) -> list[R]:
         """Runs one reading statement and makes each result row a light ``row``.
 
         Raises ``NoOrganization`` when the statement needs a tenant and there is none, ``UnscopedStatement`` when it
         should name one and does not.
         """
-        bound = self.bind(statement, parameters)
-        async with self.database.engines[0].connect() as connection:
-            result = await connection.execute(statement, bound)
-            return [row(*values) for values in result.fetchall()]
+        return await self.database.read(statement, row, self.bind(statement, parameters))
 
     def bind(self, statement: Executable, parameters: Mapping[str, object] | None) -> dict[str, Any]:
         """``parameters`` with the organization, after the check that the statement is scoped."""
@@ -140,7 +151,7 @@ class Scope:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
         """One transaction: everything done through it commits together at the end of the block, or not at all."""
-        async with self.database.engines[1].connect() as connection, connection.begin():
+        async with self.database.writer.connect() as connection, connection.begin():
             transaction = Transaction(self, connection)
             yield transaction
         for wake in self.database.after_commit if transaction.wrote_events else ():

@@ -64,7 +64,7 @@ async def upgrade(database: Database, branches: Sequence[Branch]) -> None:
 async def pending(database: Database, branches: Sequence[Branch]) -> list[str]:
     """The revisions that ``upgrade`` would apply, in its order; raises as it does."""
     scripts = _scripts(branches)
-    async with database.engines[0].connect() as connection:
+    async with database.writer.connect() as connection:
         applied = await connection.run_sync(_applied)
     return [script.revision for script in scripts if script.revision not in applied]
 
@@ -102,7 +102,7 @@ async def _locked(database: Database, work: Callable[[Connection], R]) -> R:
 
     On SQLite the transaction itself does that, for the writing engine takes the write lock when it begins.
     """
-    async with database.engines[1].connect() as connection, connection.begin():
+    async with database.writer.connect() as connection, connection.begin():
         if database.dialect == "postgresql":
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         return await connection.run_sync(work)
