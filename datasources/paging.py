@@ -1,6 +1,6 @@
 """The words in which pages are asked for and answered, whatever the source: a table, or a service behind HTTP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
@@ -56,6 +56,10 @@ class Selection:
     filters: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     platforms: frozenset[str] | None = None
+
+
+Load = Callable[["Scope", Sequence[Any]], Awaitable[Mapping[Any, Any]]]
+"""``async (scope, keys) -> Mapping[key, row]``; a key without a row is left out."""
 
 
 class Source(Protocol[R_co]):

@@ -29,10 +29,11 @@ from gateway.graphql.limits import Limits
 from gateway.pages import Pages
 from gateway.platforms import chosen
 from gateway.settings import Settings, load_all
-from schema.composition import Composition, compose
+from schema.composed import Composition
+from schema.composition import compose
 from schema.context import Context
-from schema.platform import Health, Platform, Services
-from schema.registry import HealthWatch
+from schema.health import Health, HealthWatch
+from schema.platform import Platform, Services
 from subscriptions.log import EventLog
 
 WEB = Path(__file__).parents[1] / "web" / "dist"

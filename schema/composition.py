@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -25,11 +24,10 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.scalar import ScalarDefinition
 
 from datasources.database.engine import Scope
-from datasources.database.ids import prefix_of
-from datasources.paging import Source
-from schema.context import Context, Load
+from datasources.paging import Load, Source
+from schema.composed import Composition
 from schema.gateway_fields import GATEWAY
-from schema.platform import AREA, OPEN_ENUMS, EnumValue, NodeType, OpenEnum, Platform
+from schema.platform import AREA, OPEN_ENUMS, EnumValue, OpenEnum, Platform
 from schema.roots import Mutation, Query, Subscription
 from schema.scalars import SCALARS
 from schema.scopes import enforce
@@ -77,45 +75,6 @@ class _Schema(strawberry.Schema):
             owners[name] = owner
             fields.append(field)
         return fields
-
-
-@dataclass(frozen=True)
-class Composition:
-    """A schema with what its resolvers need to know of the platforms behind it."""
-
-    platforms: Sequence[Platform]
-    graphql: GraphQLSchema
-    sdl: str
-    sources: Mapping[str, Mapping[str, Source[Any]]]
-    nodes: Mapping[str, NodeType]
-    type_names: Mapping[type, str]
-    enum_values: Mapping[str, Sequence[str]]
-    _owners: Mapping[type, Platform]
-    _by_key: Mapping[str, Platform]
-    _loads: Mapping[str, Load]
-
-    def platform_of(self, row: object) -> Any:
-        """The platform that a kind of row belongs to."""
-        return self._owners[type(row)]
-
-    def platform_type(self, key: str) -> Any:
-        """The platform with this key."""
-        return self._by_key[key]
-
-    def load_of(self, area: str) -> Load:
-        """How rows of an area are read by id, from whichever platform has them."""
-        return self._loads[area]
-
-    def by_ids(self, context: Context, ids: Sequence[str]) -> list[Any]:
-        """A future of the row behind each id, whatever its type; ``None`` where no type has such ids.
-
-        A future gives ``None`` for an id that does not exist and for one that is not the tenant's to see.
-        """
-        types = [self.nodes.get(prefix_of(identity) or "") for identity in ids]
-        return [
-            None if node_type is None else context.loader(node_type.load).load(identity)
-            for node_type, identity in zip(types, ids, strict=True)
-        ]
 
 
 def compose(platforms: Sequence[Platform]) -> Composition:

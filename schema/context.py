@@ -1,21 +1,17 @@
 """What one operation carries: who asks, their view of the database, and the loaders that batch its reads."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeAlias
 
 import strawberry
 
 from auth.principal import Principal
 from datasources.database.engine import Scope
+from datasources.paging import Load
 from schema.batching import BatchLoader
+from schema.composed import Composition
 from schema.errors import Unauthenticated
-
-if TYPE_CHECKING:
-    from schema.composition import Composition
-    from schema.platform import Services
-
-Load = Callable[[Scope, Sequence[Any]], Any]
-"""``async (scope, keys) -> Mapping[key, row]``; a key without a row is left out."""
+from schema.platform import Services
 
 
 class Context:
@@ -24,7 +20,7 @@ class Context:
     __slots__ = ("_loaders", "composition", "page_limit", "principal", "scope", "services")
 
     def __init__(
-        self, *, composition: "Composition", services: "Services", principal: Principal, scope: Scope, page_limit: int
+        self, *, composition: Composition, services: Services, principal: Principal, scope: Scope, page_limit: int
     ) -> None:
         self.composition = composition
         self.services = services

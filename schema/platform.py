@@ -9,8 +9,7 @@ background work and health check. An outside package offers its ``Platform`` und
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, NewType, TypeVar
+from typing import Any, NamedTuple, NewType, TypeVar
 
 from pydantic_settings import BaseSettings
 from starlette.routing import BaseRoute
@@ -20,12 +19,9 @@ from auth.signin import SignIn
 from datasources.database.engine import Database
 from datasources.database.migrate import Branch
 from datasources.files import FileStore
-from datasources.paging import Source
-from schema.context import Load
+from datasources.paging import Load, Source
+from schema.health import Health, HealthStatus, HealthWatch
 from subscriptions.log import EventLog
-
-if TYPE_CHECKING:
-    from schema.registry import HealthWatch
 
 ENTRY_POINTS = "tributary.platforms"
 
@@ -79,22 +75,6 @@ INTEGRATION_PROVIDER = OpenEnum(
 OPEN_ENUMS = (AREA, USAGE_METRIC, INTEGRATION_PROVIDER)
 
 
-class HealthStatus(Enum):
-    """How a platform is doing."""
-
-    UP = "UP"
-    DEGRADED = "DEGRADED"
-    DOWN = "DOWN"
-    NOT_CONFIGURED = "NOT_CONFIGURED"
-
-
-class Health(NamedTuple):
-    """The answer of a health check; ``error`` is for operators and never shown to others."""
-
-    status: HealthStatus
-    error: str | None = None
-
-
 @dataclass(frozen=True)
 class Services:
     """What the running gateway lends to platforms: built once at start, the same for every request."""
@@ -105,7 +85,7 @@ class Services:
     sign_in: SignIn
     links: Links
     settings: Mapping[str, BaseSettings]
-    health: Mapping[str, "HealthWatch"]
+    health: Mapping[str, HealthWatch]
 
     def settings_of(self, platform: str, kind: type[S]) -> S:
         """The settings of a platform as it declared them."""

@@ -10,7 +10,8 @@ from typing import Any
 import strawberry
 
 from datasources.database.engine import Scope
-from schema.context import Info, Load
+from datasources.paging import Load
+from schema.context import Info
 
 
 @dataclass(frozen=True)

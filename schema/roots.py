@@ -28,7 +28,7 @@ class Query:
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="An id from this schema.")]
     ) -> Node | None:
         """``node(id:)``."""
-        (future,) = info.context.composition.by_ids(info.context, [id])
+        (future,) = info.context.composition.by_ids(info.context.loader, [id])
         return None if future is None else await future
 
     @strawberry.field(description="The things with these ids, in the same order; null for each that you may not see.")
@@ -41,7 +41,7 @@ class Query:
         if len(ids) > info.context.page_limit:
             message = f"Ask for at most {info.context.page_limit} ids at once, not {len(ids)}."
             raise BadRequest(message)
-        return info.context.composition.by_ids(info.context, ids)
+        return info.context.composition.by_ids(info.context.loader, ids)
 
     @strawberry.field(
         description="Answers with the text it was given: the cheapest way to see whether a client and a proxy work."
