@@ -1,6 +1,7 @@
 """Passwords: Argon2id, hashed off the event loop and only so many at once."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -39,11 +40,19 @@ class Passwords:
         def check() -> bool:
             try:
                 self._hasher.verify(known_hash or self._nobody, password)
-            except (VerificationError, InvalidHashError):
+            except InvalidHashError:
+                return self._of_nobody(password)
+            except VerificationError:
                 return False
             return known_hash is not None
 
         return await self._off_the_loop(check)
+
+    def _of_nobody(self, password: str) -> bool:
+        """Does the work and says no: what is kept for the account is no hash of a password."""
+        with contextlib.suppress(VerificationError):
+            self._hasher.verify(self._nobody, password)
+        return False
 
     async def _off_the_loop(self, work: Callable[[], R]) -> R:
         async with self._at_once:

@@ -1,6 +1,7 @@
 """Access tokens: short-lived JWTs (RFC 7519) that this gateway signs with EdDSA (RFC 8037) and checks itself."""
 
 import os
+import tempfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,8 +41,8 @@ def signing_key(path: Path, *, create: bool) -> Ed25519PrivateKey:
         pem = Ed25519PrivateKey.generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        staged = path.with_suffix(f".{os.getpid()}")
-        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # for its owner only
+        staged = Path(name)
         with os.fdopen(descriptor, "wb") as file:
             file.write(pem)
         try:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -13,12 +13,16 @@ class FileTooLarge(Exception):
     """The file has more bytes than allowed."""
 
 
+class FileRefused(Exception):
+    """The file is of no kind that is kept."""
+
+
 class StoredFile(NamedTuple):
-    """What is known of a stored file; ``head`` is how it begins, for telling what it is."""
+    """What is known of a stored file."""
 
     sha256: str
     size: int
-    head: bytes
+    content_type: str
 
 
 HEAD_BYTES = 512
@@ -33,6 +37,12 @@ async def _bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterato
         yield chunk
 
 
+def _accepted(content_type: str | None) -> str:
+    if content_type is None:
+        raise FileRefused
+    return content_type
+
+
 class FileStore:
     """A folder of files named by the SHA-256 of their content.
 
@@ -43,8 +53,14 @@ class FileStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def save(self, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredFile:
-        """Stores what ``chunks`` yields; raises ``FileTooLarge`` and keeps nothing beyond ``max_bytes``."""
+    async def save(
+        self, chunks: AsyncIterator[bytes], *, max_bytes: int, content_type_of: Callable[[bytes], str | None]
+    ) -> StoredFile:
+        """Stores what ``chunks`` yields.
+
+        ``content_type_of`` says what it is by how it begins, its first 512 bytes. Raises ``FileRefused`` when that is
+        ``None``, and ``FileTooLarge`` beyond ``max_bytes``; nothing is kept of such a file.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         digest, size, head = hashlib.sha256(), 0, b""
         with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".incoming-", delete=False) as file:
@@ -54,11 +70,12 @@ class FileStore:
                     digest.update(chunk)
                     head = (head + chunk)[:HEAD_BYTES]
                     await asyncio.to_thread(file.write, chunk)
+                content_type = _accepted(content_type_of(head))
                 await asyncio.to_thread(self._settle, file, digest.hexdigest())
             except BaseException:
                 Path(file.name).unlink()  # noqa: ASYNC240 -- as quick as the call that opened it
                 raise
-        return StoredFile(digest.hexdigest(), size, head)
+        return StoredFile(digest.hexdigest(), size, content_type)
 
     def _settle(self, file: IO[bytes], sha256: str) -> None:
         file.flush()

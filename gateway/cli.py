@@ -17,8 +17,10 @@ from gateway.app import create_app
 from gateway.platforms import BUILT_IN, UnknownPlatform, chosen
 from gateway.serve import serve
 from gateway.settings import Settings, SettingsError, load
-from schema.composition import CompositionError, compose
+from schema.claims import CompositionError
+from schema.composition import compose
 
+MAX_SCALE = 100
 SDL = Path(__file__).parents[1] / "schema.graphql"
 
 
@@ -52,6 +54,14 @@ def _say(text: str, *, file: TextIO | None = None) -> None:
     print(text, file=file or sys.stdout, flush=True)
 
 
+def _scale(text: str) -> int:
+    scale = int(text)
+    if not 1 <= scale <= MAX_SCALE:
+        message = f"a whole number from 1 to {MAX_SCALE}"
+        raise argparse.ArgumentTypeError(message)
+    return scale
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tributary", description="A GraphQL API gateway over several SaaS platforms.")
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -60,14 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--host", help="the address to listen on (HOST)")
     run.add_argument("--port", type=int, help="the port to listen on (PORT)")
     run.add_argument("--demo", action="store_true", default=None, help="with made-up data in a SQLite file of its own")
-    run.add_argument("--scale", type=int, default=1, help="how much made-up data, 1 to 100")
+    run.add_argument("--scale", type=_scale, default=1, help="how much made-up data, 1 to 100")
     run.add_argument("--quiet", action="store_true", help="log warnings only")
     run.set_defaults(run=_serve)
 
     data = commands.add_parser("db", help="look after the database").add_subparsers(required=True, metavar="command")
     data.add_parser("migrate", help="create or update the tables").set_defaults(run=_migrate)
     fill = data.add_parser("seed", help="fill an empty database with made-up data")
-    fill.add_argument("--scale", type=int, default=1, help="1 is about 10,000 orders, 100 about a million")
+    fill.add_argument("--scale", type=_scale, default=1, help="1 is about 10,000 orders, 100 about a million")
     fill.add_argument("--password", help="what everybody signs in with; nobody can sign in when absent")
     fill.set_defaults(run=_seed)
     reset = data.add_parser("reset", help="drop the tables and all that is in them")
@@ -94,7 +104,7 @@ def _serve(options: argparse.Namespace) -> None:
         message = f"there is no signing key at {settings.key_file}. Make one: tributary key create-signing"
         raise CommandFailed(message)
     app = create_app(settings)
-    _on_database(settings, _check_migrated)
+    _on_database(settings, lambda database: _check_migrated(database, settings))
     if settings.demo:
         _say(demo.greeting(settings))
     serve(app, settings, log_level="warning" if options.quiet or settings.demo else "info")
@@ -104,6 +114,7 @@ def _on_database(settings: Settings, work: Callable[[Database], Awaitable[None]]
     async def run() -> None:
         database = Database(settings.database_url, pool_size=1)
         try:
+            await _reach(database)
             await work(database)
         finally:
             await database.close()
@@ -111,12 +122,21 @@ def _on_database(settings: Settings, work: Callable[[Database], Awaitable[None]]
     asyncio.run(run())
 
 
+async def _reach(database: Database) -> None:
+    try:
+        await database.ping()
+    except Exception as error:  # noqa: BLE001 -- whatever the driver raises
+        # Its words may hold parts of the address, and a password is one of them.
+        message = f"the database at DATABASE_URL cannot be used ({type(error).__name__})"
+        raise CommandFailed(message) from None
+
+
 def _branches(settings: Settings) -> list[migrate.Branch]:
     return demo.branches_of(chosen(settings.platforms))
 
 
-async def _check_migrated(database: Database) -> None:
-    missing = await migrate.pending(database, _branches(load()))
+async def _check_migrated(database: Database, settings: Settings) -> None:
+    missing = await migrate.pending(database, _branches(settings))
     if missing:
         message = f"the database lacks {len(missing)} migrations ({missing[0]} …). Run: tributary db migrate"
         raise CommandFailed(message)
@@ -138,12 +158,12 @@ def _seed(options: argparse.Namespace) -> None:
     # "!" is no hash of any password, so that nobody can sign in.
     password_hash = Passwords().hash_now(options.password) if options.password else "!"
     keys = {platform.key for platform in chosen(settings.platforms)}
-    _on_database(
-        settings,
-        lambda database: seed(
-            database, scale=options.scale, password_hash=password_hash, platforms=keys, progress=_say
-        ),
-    )
+
+    async def run(database: Database) -> None:
+        await _check_migrated(database, settings)
+        await seed(database, scale=options.scale, password_hash=password_hash, platforms=keys, progress=_say)
+
+    _on_database(settings, run)
 
 
 def _reset(options: argparse.Namespace) -> None:

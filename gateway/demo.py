@@ -48,19 +48,29 @@ async def prepare(
     """
     path = Path(str(async_url(settings.database_url).database))
     if path.exists():  # noqa: ASYNC240 -- before the server runs
-        with closing(sqlite3.connect(path)) as connection:
-            (mark,) = connection.execute("PRAGMA application_id").fetchone()
-        if mark != _MARK:
+        if not _made_by_us(path):
             message = f"{path} was not made by the demo, which touches no other database. Unset DATABASE_URL."
             raise NotOurDatabase(message)
     else:
         tell(f"Making demo data in {path} …")
         staged = path.with_name(f"{path.name}.making")
-        staged.unlink(missing_ok=True)
+        for left in (staged, path):
+            # The log of a file that is gone would be played into the new one.
+            for suffix in ("", "-wal", "-shm"):
+                left.with_name(left.name + suffix).unlink(missing_ok=True)
         await _make(staged, platforms, tell, scale=scale)
         with closing(sqlite3.connect(staged)) as connection:
             connection.execute(f"PRAGMA application_id = {_MARK}")
         staged.replace(path)
+
+
+def _made_by_us(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            (mark,) = connection.execute("PRAGMA application_id").fetchone()
+        except sqlite3.DatabaseError:  # not a database at all
+            return False
+    return bool(mark == _MARK)
 
 
 async def _make(path: Path, platforms: Sequence[Platform], tell: Callable[[str], None], *, scale: int) -> None:

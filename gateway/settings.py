@@ -46,11 +46,17 @@ class Settings(BaseSettings):
     def _listed(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("database_url")
+    @classmethod
+    def _spoken(cls, value: str) -> str:
+        if value:
+            async_url(value)
+        return value
+
     @model_validator(mode="after")
     def _demo_stays_at_home(self) -> Self:
         if not self.database_url:
             self.database_url = f"sqlite:///{self.data_dir / ('demo.db' if self.demo else 'tributary.db')}"
-        async_url(self.database_url)
         if self.demo and self.host not in ("127.0.0.1", "::1", "localhost"):
             message = "the demo has known passwords and listens on 127.0.0.1 only: leave HOST unset"
             raise ValueError(message)

@@ -18,6 +18,7 @@ from graphql import (
     GraphQLSchema,
     Undefined,
 )
+from strawberry.exceptions import DuplicatedTypeName
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
@@ -25,6 +26,7 @@ from strawberry.types.scalar import ScalarDefinition
 
 from datasources.database.engine import Scope
 from datasources.paging import Load, Source
+from schema.claims import CompositionError, two_types
 from schema.composed import Composition
 from schema.gateway_fields import GATEWAY
 from schema.platform import AREA, OPEN_ENUMS, EnumValue, OpenEnum, Platform
@@ -33,10 +35,6 @@ from schema.scalars import SCALARS
 from schema.scopes import enforce
 
 T = TypeVar("T")
-
-
-class CompositionError(Exception):
-    """Two platforms claim the same thing, or one claims what nobody has; the message names them."""
 
 
 class _Fields:
@@ -61,7 +59,12 @@ class _Schema(strawberry.Schema):
 
     def __init__(self, *, added: _Fields, **rest: Any) -> None:
         self._added = added
-        super().__init__(**rest)
+        try:
+            super().__init__(**rest)
+        except TypeError as error:  # what graphql-core makes of an exception that is raised while it asks for fields
+            if isinstance(error.__cause__, CompositionError):
+                raise error.__cause__ from None
+            raise
 
     def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
         """The type's own fields and the added ones; raises ``CompositionError`` for a name claimed twice."""
@@ -81,6 +84,9 @@ def compose(platforms: Sequence[Platform]) -> Composition:
     """The schema of these platforms; raises ``CompositionError`` when they do not fit together."""
     by_key = _unique("platform", [(platform.key, platform.name, platform) for platform in platforms])
     areas = {value.name for platform in platforms for value in platform.areas}
+    if not areas:
+        message = f"nothing supplies an area: of {sorted(by_key)} alone there is no schema"
+        raise CompositionError(message)
     for platform in platforms:
         if strangers := set(platform.sources) - {value.name for value in platform.areas}:
             message = f"platform {platform.key} has a source of {min(strangers)}, which is not among its areas"
@@ -92,17 +98,21 @@ def compose(platforms: Sequence[Platform]) -> Composition:
     events += [(platform.key, event) for platform in platforms for event in platform.events]
     fields = [("the gateway", part.fields) for part in parts] + [(each.key, each.fields) for each in platforms]
     enums = {enum.name: _values(enum, platforms) for enum in OPEN_ENUMS}
-    _unique("type", [(_name(node.kind), owner, node) for owner, node in nodes])
     _unique("event", [(_name(event.kind), owner, event) for owner, event in events])
-    schema = _Schema(
-        added=_Fields(fields),
-        query=Query,
-        mutation=Mutation,
-        subscription=Subscription,
-        types=[*(node.kind for _, node in nodes), *(event.kind for _, event in events)],
-        config=StrawberryConfig(scalar_map=SCALARS),
-        scalar_overrides={enum.type: _open_enum(enum, enums[enum.name]) for enum in OPEN_ENUMS},
-    )
+    types = [*((owner, node.kind) for owner, node in nodes), *((owner, event.kind) for owner, event in events)]
+    _unique("type", [(_name(kind), owner, kind) for owner, kind in types])
+    try:
+        schema = _Schema(
+            added=_Fields(fields),
+            query=Query,
+            mutation=Mutation,
+            subscription=Subscription,
+            types=[kind for _, kind in types],
+            config=StrawberryConfig(scalar_map=SCALARS),
+            scalar_overrides={enum.type: _open_enum(enum, enums[enum.name]) for enum in OPEN_ENUMS},
+        )
+    except DuplicatedTypeName as error:
+        raise _two_types(error, types, fields) from None
     graphql = schema._schema  # noqa: SLF001 -- the graphql-core schema, which is what is executed
     _rows_know_their_type(graphql)
     _resolve_plainly(graphql)
@@ -139,6 +149,21 @@ def _loads_from(sources: Mapping[str, Source[Any]]) -> Load:
 def _name(kind: type) -> str:
     definition: StrawberryObjectDefinition = kind.__strawberry_definition__  # type: ignore[attr-defined]
     return definition.name
+
+
+def _two_types(
+    error: DuplicatedTypeName,
+    types: Sequence[tuple[str, type]],
+    fields: Sequence[tuple[str, Mapping[type, Sequence[type]]]],
+) -> CompositionError:
+    contributions: dict[str, list[type]] = {}
+    for owner, kind in types:
+        contributions.setdefault(owner, []).append(kind)
+    for owner, additions in fields:
+        contributions.setdefault(owner, []).extend(kind for classes in additions.values() for kind in classes)
+    if error.first_cls is None or error.second_cls is None:
+        return CompositionError(error.message)
+    return two_types(_name(error.first_cls), (error.second_cls, error.first_cls), contributions)
 
 
 def _unique(what: str, claims: Sequence[tuple[str, str, T]]) -> dict[str, T]:

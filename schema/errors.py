@@ -5,10 +5,12 @@ repeating the same request can help, and extra extensions. Whatever else is rais
 logged with a correlation id and reaches the client as ``INTERNAL`` with that id and nothing more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
+from typing import Any
 
 from auth.errors import AccessDenied, AccessError, SignInRequired
+from datasources.database.engine import UnstorableText
 from datasources.database.scope import NoOrganization
 
 
@@ -101,16 +103,21 @@ class FellTooFarBehind(GatewayError):
         )
 
 
+def _denied(error: AccessDenied) -> GatewayError:
+    return Forbidden(str(error), extensions=error.details)
+
+
+_FROM_BELOW: tuple[tuple[type[Exception], Callable[[Any], GatewayError]], ...] = (
+    (AccessDenied, _denied),
+    (AccessError, lambda error: Unauthenticated(str(error))),
+    (NoOrganization, lambda _: Unauthenticated(str(SignInRequired()))),
+    (UnstorableText, lambda _: BadRequest("A text cannot contain the character U+0000.")),
+)
+"""What the layers below raise, and what a client is told of it; the first that fits."""
+
+
 def client_error(error: BaseException) -> GatewayError | None:
     """What a client may be told of ``error``; ``None`` when it is a fault of ours and must be masked."""
     if isinstance(error, GatewayError):
         return error
-    if isinstance(error, SignInRequired):
-        return Unauthenticated(str(error))
-    if isinstance(error, AccessDenied):
-        return Forbidden(str(error), extensions=error.details)
-    if isinstance(error, AccessError):
-        return Unauthenticated(str(error))
-    if isinstance(error, NoOrganization):
-        return Unauthenticated(str(SignInRequired()))
-    return None
+    return next((tell(error) for kind, tell in _FROM_BELOW if isinstance(error, kind)), None)

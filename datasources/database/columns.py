@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     bindparam,
+    or_,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.ext.compiler import compiles
@@ -101,6 +102,11 @@ def _any_of_postgresql(element: _AnyOf, compiler: SQLCompiler, **kw: Any) -> str
 def any_of(column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
     """``column`` is one of the texts of a list parameter: one parameter, however long the list."""
     return _AnyOf(column, bindparam(parameter, type_=TextArray()))
+
+
+def one_of(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
+    """``column`` is one of a few constants."""
+    return or_(*(column == value for value in values))
 
 
 class _JsonHasAny(FunctionElement[bool]):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Executable, Insert, Select, Table, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -16,17 +17,42 @@ from datasources.database.reading import PostgresReader, Reader, SqliteReader, c
 from datasources.database.scope import ORGANIZATION, TENANT_PARAMETER, NoOrganization, needs_organization
 
 R = TypeVar("R")
+
+
+class UnstorableText(ValueError):
+    """A text has the character U+0000, which PostgreSQL cannot hold; it is refused whatever the database is."""
+
+
+def _storable(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    for value in values.values():
+        texts = value if isinstance(value, list | tuple) else (value,)
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            raise UnstorableText
+    return values
+
+
 logger = logging.getLogger(__name__)
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
 def async_url(url: str) -> URL:
-    """``url`` with the driver that the gateway uses; raises ``ValueError`` for a database it does not speak."""
-    parsed = make_url(url)
+    """``url`` with the driver that the gateway uses.
+
+    Raises ``ValueError`` for what is no address of a database that it speaks; the message repeats nothing of it but
+    the name of the scheme, for there may be a password in any other part.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        message = "DATABASE_URL must be like sqlite:///path/to/file.db or postgresql://user:password@host/name"
+        raise ValueError(message) from None
     driver = DRIVERS.get(parsed.drivername.partition("+")[0])
     if driver is None:
         message = f"DATABASE_URL must begin with sqlite: or postgresql:, not {parsed.drivername}:"
+        raise ValueError(message)
+    if driver == DRIVERS["sqlite"] and parsed.database in (None, "", ":memory:"):
+        message = "DATABASE_URL must name a file after sqlite:///, for several connections share it"
         raise ValueError(message)
     return parsed.set(drivername=driver)
 
@@ -135,8 +161,11 @@ class Scope:
         return await self.database.read(statement, row, self.bind(statement, parameters))
 
     def bind(self, statement: Executable, parameters: Mapping[str, object] | None) -> dict[str, Any]:
-        """``parameters`` with the organization, after the check that the statement is scoped."""
-        bound: dict[str, Any] = dict(parameters or {})
+        """``parameters`` with the organization, after the check that the statement is scoped.
+
+        Raises ``UnstorableText`` as well as what ``fetch`` raises.
+        """
+        bound: dict[str, Any] = dict(_storable(parameters or {}))
         if self.every_organization:
             return bound
         if TENANT_PARAMETER in bound:
@@ -189,4 +218,4 @@ class Transaction:
         )
         if own and self.scope.organization_id is None:
             raise NoOrganization
-        await self.connection.execute(Insert(table), [{**values, **own} for values in rows])
+        await self.connection.execute(Insert(table), [{**_storable(values), **own} for values in rows])

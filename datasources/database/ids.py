@@ -27,6 +27,6 @@ def new_id(prefix: str, *, randbits: Callable[[int], int] = secrets.randbits) ->
 
 def prefix_of(global_id: str) -> str | None:
     """The type prefix of ``global_id``, or ``None`` when no id of ours looks like that."""
-    if len(global_id) != ID_LENGTH or global_id[3] != "_" or not global_id.isascii():
+    if len(global_id) != ID_LENGTH or global_id[3] != "_" or not global_id[4:].isalnum() or not global_id.isascii():
         return None
     return global_id[:3]

@@ -33,6 +33,7 @@ from sqlalchemy.types import TypeEngine
 
 from datasources.database.columns import Id, TextArray, any_of
 from datasources.database.engine import Scope
+from datasources.database.ids import prefix_of
 from datasources.database.scope import ORGANIZATION, TENANT
 from datasources.paging import Page, Position, Selection, Window
 
@@ -99,6 +100,7 @@ class Listing(Generic[R]):
 
     async def by_ids(self, scope: Scope, ids: Sequence[str]) -> dict[str, R]:
         """The rows with these ids that may be seen, by id."""
+        ids = [identity for identity in ids if prefix_of(identity) is not None]
         rows = await scope.fetch(_by_ids(self, tenant=scope.organization_id is not None), self.row, {"ids": ids})
         return {row.id: row for row in rows}  # type: ignore[attr-defined]
 

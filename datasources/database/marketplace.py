@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
 )
 
-from datasources.database.columns import Big, Id, UtcDateTime, any_of, json_has_any
+from datasources.database.columns import Big, Id, UtcDateTime, any_of, json_has_any, one_of
 from datasources.database.engine import Scope
 from datasources.database.listing import Listing, Ordering, contains
 from datasources.database.orders import PAID, order_listing, spent_by_customer
@@ -141,7 +141,7 @@ def _visible(table: FromClause, tenant: bool) -> ColumnElement[bool]:  # noqa: F
     if not tenant:
         return published
     bought = select(prompt_purchases.c.prompt_id).where(
-        prompt_purchases.c.organization_id == TENANT, prompt_purchases.c.status.in_(PAID)
+        prompt_purchases.c.organization_id == TENANT, one_of(prompt_purchases.c.status, PAID)
     )
     return or_(published, table.c.seller_organization_id == TENANT, table.c.id.in_(bought))
 
@@ -227,7 +227,7 @@ _PURCHASED = (
     .where(
         prompt_purchases.c.organization_id == TENANT,
         any_of(prompt_purchases.c.prompt_id, "keys"),
-        prompt_purchases.c.status.in_(PAID),
+        one_of(prompt_purchases.c.status, PAID),
     )
     .group_by(prompt_purchases.c.prompt_id)
 )
@@ -244,7 +244,7 @@ _TEMPLATES = (
             prompts.c.seller_organization_id == TENANT,
             prompts.c.id.in_(
                 select(prompt_purchases.c.prompt_id).where(
-                    prompt_purchases.c.organization_id == TENANT, prompt_purchases.c.status.in_(PAID)
+                    prompt_purchases.c.organization_id == TENANT, one_of(prompt_purchases.c.status, PAID)
                 )
             ),
         ),

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 import orjson
-from sqlalchemy import Dialect, Select
+from sqlalchemy import Dialect, Double, Float, Select
 from sqlalchemy.engine import URL
 
 Process = Callable[[Any], Any]
@@ -57,8 +57,14 @@ _REQUIRED = object()
 
 @lru_cache(maxsize=4096)
 def compiled(statement: Select[Any], dialect: Dialect) -> Compiled:
-    """The statement in the SQL of a dialect; remembered, because statements are built once and used again."""
-    result = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    """The statement in the SQL of a dialect; remembered, because statements are built once and used again.
+
+    Raises ``ValueError`` for ``IN`` over Python values, whose text would depend on how many there are.
+    """
+    result = statement.compile(dialect=dialect)
+    if "POSTCOMPILE" in str(result):
+        message = "a list of values is one parameter here: use any_of, or one_of for a few constants"
+        raise ValueError(message)
     defaults, names = result.params, result.positiontup or ()
     binds = []
     for name in names:
@@ -68,6 +74,8 @@ def compiled(statement: Select[Any], dialect: Dialect) -> Compiled:
         binds.append((name, value, process))
     cells = []
     for index, column in enumerate(statement.selected_columns):
+        if isinstance(column.type, Float | Double):
+            continue  # both drivers give floats
         process = column.type.dialect_impl(dialect).result_processor(dialect, None)
         if process is not None:
             cells.append((index, process))

@@ -10,7 +10,7 @@ from datasources.database.audit import NewAuditEntry, append_audit
 from datasources.database.columns import Id, UtcDateTime
 from datasources.database.engine import Transaction
 from datasources.database.events import NewEvent, append_event
-from datasources.database.ids import new_id
+from datasources.database.ids import new_id, prefix_of
 from datasources.database.scope import TENANT
 from datasources.database.tables.gateway import order_actions
 from datasources.database.tables.messaging import media, service_orders
@@ -79,6 +79,8 @@ async def move_service_order(
 
     Raises ``OrderNotFound``, and ``MoveNotAllowed`` when it stands elsewhere, also because somebody else was faster.
     """
+    if prefix_of(order_id) != "sor":
+        raise OrderNotFound
     standing = await transaction.fetch(_LOCKED, _Standing, {"order_id": order_id})
     if not standing:
         raise OrderNotFound

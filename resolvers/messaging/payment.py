@@ -14,7 +14,7 @@ from datasources.database.service_orders import (
     move_service_order,
     submit_proof,
 )
-from datasources.files import FileTooLarge
+from datasources.files import FileRefused, FileTooLarge
 from resolvers.messaging.media import content_type_of
 from schema.context import Context, Info
 from schema.directives import scopes
@@ -102,8 +102,8 @@ async def _changed(context: Context, order_id: str, change: Callable[[Transactio
 
 
 async def _moved(context: Context, order_id: str, wanted: str, note: str | None) -> OrderPayload:
-    if note is not None and len(note) > MAX_NOTE:
-        message = f"A note has at most {MAX_NOTE} characters."
+    if note is not None and (len(note) > MAX_NOTE or "\0" in note):
+        message = f"A note has at most {MAX_NOTE} characters, none of them U+0000."
         return OrderPayload(order=None, user_errors=[user_error(UserErrorCode.INVALID, message, "note")])
     actor = context.principal.user_id or ""
     return await _changed(
@@ -125,18 +125,19 @@ class PaymentMutations:
         file: Any = input.proof.upload
         sent: SentFile = file
         try:
-            stored = await context.services.files.save(sent.stream(), max_bytes=MAX_PROOF_BYTES)
+            stored = await context.services.files.save(
+                sent.stream(), max_bytes=MAX_PROOF_BYTES, content_type_of=content_type_of
+            )
         except FileTooLarge:
             message = f"The file has more than {MAX_PROOF_BYTES >> 20} MB. Send a smaller one."
             error = user_error(UserErrorCode.INVALID, message, "proof", "upload")
             return OrderPayload(order=None, user_errors=[error])
-        content_type = content_type_of(stored.head)
-        if content_type is None:
+        except FileRefused:
             message = "That is neither an image (PNG, JPEG, GIF, WebP) nor a PDF."
             error = user_error(UserErrorCode.INVALID, message, "proof", "upload")
             return OrderPayload(order=None, user_errors=[error])
-        kind = "IMAGE" if content_type.startswith("image/") else "DOCUMENT"
-        proof = Proof(kind, content_type, stored.size, stored.sha256)
+        kind = "IMAGE" if stored.content_type.startswith("image/") else "DOCUMENT"
+        proof = Proof(kind, stored.content_type, stored.size, stored.sha256)
         actor = context.principal.user_id or ""
         return await _changed(
             context, order_id, lambda transaction: submit_proof(transaction, order_id, proof, actor=actor)

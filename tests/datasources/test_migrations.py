@@ -95,7 +95,7 @@ def start(url: str, *branches: Branch) -> subprocess.Popen[bytes]:
 
 
 async def tables(database: Database) -> set[str]:
-    async with database.engines[0].connect() as connection:
+    async with database.writer.connect() as connection:
         return set(await connection.run_sync(lambda c: inspect(c).get_table_names()))
 
 
@@ -139,7 +139,7 @@ async def test_the_revisions_make_exactly_the_declared_tables_and_can_be_taken_b
     for _ in range(2):
         await upgrade(database, BUILT_IN)
         assert await pending(database, BUILT_IN) == []
-        async with database.engines[0].connect() as connection:
+        async with database.writer.connect() as connection:
             assert await connection.run_sync(differences) == []
             assert await connection.run_sync(named_in_database) == declared_names(database.dialect)
 
@@ -151,7 +151,7 @@ async def test_the_revisions_make_exactly_the_declared_tables_and_can_be_taken_b
 async def test_ids_compare_byte_by_byte_on_postgresql(fresh_postgres: str) -> None:
     database = Database(fresh_postgres)
     await upgrade(database, BUILT_IN)
-    async with database.engines[0].connect() as connection:
+    async with database.writer.connect() as connection:
         rows = await connection.execute(
             text(
                 "SELECT table_name, column_name FROM information_schema.columns "

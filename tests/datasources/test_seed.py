@@ -89,7 +89,7 @@ async def database(url: str) -> AsyncIterator[Database]:
 
 
 async def ask(database: Database, query: str, views: str = VIEWS) -> list[tuple[Any, ...]]:
-    async with database.engines[0].connect() as connection:
+    async with database.writer.connect() as connection:
         return [tuple(row) for row in (await connection.execute(text(views + query))).fetchall()]
 
 
@@ -182,7 +182,7 @@ async def test_ratings_are_the_means_of_reviews_by_buyers(database: Database) ->
 
 
 async def test_prompts_fill_the_shelves_and_keep_their_secret(database: Database) -> None:
-    async with database.engines[0].connect() as connection:
+    async with database.writer.connect() as connection:
         prompts = (await connection.execute(select(metadata.tables["prompts"]))).mappings().all()
         versions = (await connection.execute(select(metadata.tables["prompt_versions"]))).mappings().all()
     published = [prompt for prompt in prompts if prompt["status"] == "PUBLISHED"]
@@ -214,7 +214,7 @@ async def test_nothing_has_happened_yet_that_is_still_to_come(database: Database
         for column in {"created_at", "updated_at", "at", "joined_at", "first_seen_at", "fetched_at"} & set(
             table.c.keys()
         ):
-            async with database.engines[0].connect() as connection:
+            async with database.writer.connect() as connection:
                 late = await connection.execute(select(table.c[column]).where(table.c[column] > NOW).limit(1))
                 assert late.fetchall() == [], f"{table}.{column}"
     # What was to happen by now has: only appointments of days to come are still open.
@@ -250,7 +250,7 @@ async def test_the_event_log_is_the_latest_of_the_history(database: Database) ->
     counts = {row[0]: row[1] for row in rows}
     assert counts["lakeside-collective"] == 500
     assert counts["northwind-studio"] == 200
-    async with database.engines[0].connect() as connection:
+    async with database.writer.connect() as connection:
         events = (await connection.execute(select(metadata.tables["events"]))).mappings().all()
         actions = (await connection.execute(select(metadata.tables["order_actions"]))).mappings().all()
     known = {(action["order_id"], action["at"], action["from_status"], action["to_status"]) for action in actions}
@@ -264,7 +264,7 @@ async def test_the_event_log_is_the_latest_of_the_history(database: Database) ->
 
 
 async def test_usage_has_days_and_nights_and_starts_with_the_minute(database: Database) -> None:
-    async with database.engines[0].connect() as connection:
+    async with database.writer.connect() as connection:
         records = (await connection.execute(select(metadata.tables["usage_records"]))).mappings().all()
     assert all(record["at"].second == record["at"].microsecond == 0 for record in records)
     by_hour: Counter[int] = Counter()
@@ -308,7 +308,7 @@ async def test_the_database_holds_exactly_what_was_made(database: Database) -> N
         made_rows.setdefault(table.name, []).append(json.dumps(dict(row), default=str, sort_keys=True))
     for table in metadata.sorted_tables:
         columns = [column for column in table.c if column.name != "position"]
-        async with database.engines[0].connect() as connection:
+        async with database.writer.connect() as connection:
             rows = (await connection.execute(select(*columns))).mappings().all()
         stored = [json.dumps(dict(row), default=str, sort_keys=True) for row in rows]
         assert digest(stored) == digest(made_rows.get(table.name, [])), table.name
@@ -338,7 +338,7 @@ async def test_only_the_platforms_in_use_get_data(tmp_path: Path) -> None:
     await seed(database, password_hash=HASH, platforms={"billing", "livestream"}, progress=heard.append)
     assert {"Lakeside Collective", "Northwind Studio"} <= set(heard)
     assert heard[-1].endswith(" rows")
-    async with database.engines[0].connect() as connection:
+    async with database.writer.connect() as connection:
         tables = await connection.run_sync(lambda c: set(inspect(c).get_table_names()))
     assert "prompts" not in tables
     assert await ask(database, "SELECT DISTINCT platform FROM events", views="") == [("billing",)]

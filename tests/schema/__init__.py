@@ -1,0 +1,1 @@
+"""Checks that hold over the whole schema, made from the schema itself."""
