@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from auth.principal import MemberRole
 
-READ = frozenset({"businesses:read", "campaigns:read", "customers:read", "events:read", "orders:read", "usage:read"})
+READ = frozenset({"businesses:read", "campaigns:read", "customers:read", "orders:read", "usage:read"})
 WORK = frozenset({"orders:write"})
 ADMINISTER = frozenset({"platforms:admin"})
 

@@ -16,6 +16,10 @@ LIST_LIMIT = 250
 SortValue = datetime | str | int | float | None
 
 
+class ForeignPosition(ValueError):
+    """A place that no row of the list can have: its value is of another kind than what the list is ordered by."""
+
+
 class Position(NamedTuple):
     """A place in an ordered list: right at the row with this sort value and id."""
 
@@ -73,12 +77,12 @@ class Source(Protocol[R_co]):
         """The rows with these ids that the tenant may see, by id."""
 
     async def page(self, scope: "Scope", selection: Selection, window: Window) -> Page[R_co]:
-        """One page of the whole list."""
+        """One page of the whole list; raises ``ForeignPosition`` for a window with a bound that is none of it."""
 
     async def pages(
         self, scope: "Scope", by: str, keys: Sequence[str], selection: Selection, window: Window
     ) -> Mapping[str, Page[R_co]]:
-        """The page of each parent, by the parent's key."""
+        """The page of each parent, by the parent's key; raises as ``page`` does."""
 
     async def count(self, scope: "Scope", selection: Selection) -> int:
         """How many rows the whole list has."""

@@ -58,7 +58,9 @@ def create_gateway(settings: Settings, platforms: Sequence[Platform] | None = No
     platform_settings = load_all({each.key: each.settings for each in plugged_in if each.settings is not None})
     database = Database(settings.database_url, pool_size=settings.database_pool_size)
     key = signing_key(settings.key_file, create=settings.demo)
-    tokens = Tokens(key, issuer=settings.base_url, lifetime=timedelta(seconds=settings.access_token_seconds))
+    tokens = Tokens(
+        key, issuer=settings.public_url or "tributary", lifetime=timedelta(seconds=settings.access_token_seconds)
+    )
     health: dict[str, HealthWatch] = {}
     services = Services(
         database=database,

@@ -184,6 +184,7 @@ def _check_schema(options: argparse.Namespace) -> None:
     elif not SDL.exists() or SDL.read_text(encoding="utf-8") != sdl:
         message = "schema.graphql is not what the code says. Look at the change: tributary schema check --write"
         raise CommandFailed(message)
+    _say("schema.graphql is what the code says.")
 
 
 def _create_key(_: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from auth.errors import AccessDenied, AccessError, SignInRequired
 from datasources.database.engine import UnstorableText
 from datasources.database.scope import NoOrganization
+from datasources.paging import ForeignPosition
 
 
 class ErrorCode(Enum):
@@ -111,6 +112,7 @@ _FROM_BELOW: tuple[tuple[type[Exception], Callable[[Any], GatewayError]], ...] =
     (AccessDenied, _denied),
     (AccessError, lambda error: Unauthenticated(str(error))),
     (NoOrganization, lambda _: Unauthenticated(str(SignInRequired()))),
+    (ForeignPosition, lambda _: BadRequest("That is not a cursor of this list. Send a cursor exactly as you got it.")),
     (UnstorableText, lambda _: BadRequest("A text cannot contain the character U+0000.")),
 )
 """What the layers below raise, and what a client is told of it; the first that fits."""

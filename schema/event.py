@@ -8,13 +8,11 @@ import strawberry
 
 from datasources.database.events import EventPosition, EventRow, position_of
 from schema.context import Context, Info
-from schema.directives import scopes
 from schema.errors import BadRequest, FellTooFarBehind
 from schema.node import Node
 from schema.registry import PlatformType
 from subscriptions.log import FellBehind
 
-READ_EVENTS = scopes("events:read")
 After = Annotated[
     str | None,
     strawberry.argument(
@@ -49,14 +47,14 @@ def resume_at(after: str | None) -> EventPosition | None:
 
 
 async def follow(context: Context, after: str | None, kind: str) -> AsyncIterator[EventRow]:
-    """The organization's events of one type, from ``after`` or from now on.
+    """The organization's events of one type, from ``after`` or from now on, but for those of platforms that are off.
 
     Raises ``FellTooFarBehind`` when the client takes them too slowly.
     """
     position = resume_at(after)
     try:
         async for event in context.services.events.follow(context.scope, position):
-            if event.type == kind:
+            if event.type == kind and context.composition.has(event.platform_key):
                 yield event
     except FellBehind as error:
         raise FellTooFarBehind(error.last.cursor) from None

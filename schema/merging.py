@@ -111,7 +111,7 @@ async def _each(
     for key, answer in zip(sources, answers, strict=True):
         if not isinstance(answer, BaseException):
             given[key] = answer
-        elif partial and isinstance(answer, Exception) and not isinstance(answer, BadRequest):
+        elif partial and isinstance(answer, Exception) and not isinstance(client_error(answer), BadRequest):
             failed.append(_unavailable(key, answer))
         else:
             raise answer

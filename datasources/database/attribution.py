@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Date, FromClause, Text, bindparam, func, select
+from sqlalchemy import ColumnElement, Date, FromClause, Text, bindparam, cast, func, select
 
 from datasources.database.columns import Big, UtcDateTime, any_of
 from datasources.database.engine import Scope
@@ -61,7 +61,7 @@ class AppointmentRow(NamedTuple):
 def _spend(table: FromClause) -> ColumnElement[Any]:
     """What a campaign spent in the days of the parameters, in minor units."""
     days = campaign_days
-    total = func.coalesce(func.sum(days.c.spend_minor), 0)
+    total = cast(func.coalesce(func.sum(days.c.spend_minor), 0), Big)  # PostgreSQL sums to a numeric
     return (
         select(total)
         .where(

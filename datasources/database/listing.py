@@ -10,10 +10,12 @@ Statements are built once per shape (which order, which filters, which bounds) a
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     FromClause,
     Integer,
@@ -31,11 +33,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from datasources.database.columns import Id, TextArray, any_of
+from datasources.database.columns import Id, TextArray, UtcDateTime, any_of
 from datasources.database.engine import Scope
 from datasources.database.ids import prefix_of
 from datasources.database.scope import ORGANIZATION, TENANT
-from datasources.paging import Page, Position, Selection, Window
+from datasources.paging import ForeignPosition, Page, Position, Selection, SortValue, Window
 
 R = TypeVar("R", bound=tuple[Any, ...])
 
@@ -47,6 +49,16 @@ class Ordering:
     expression: Callable[[FromClause], ColumnElement[Any]]
     type: TypeEngine[Any]
     nullable: bool = False
+
+    def has(self, value: SortValue) -> bool:
+        """Whether a row may have this value, so that a bound with it can be compared with the rows."""
+        if value is None:
+            return self.nullable
+        kind = datetime if isinstance(self.type, UtcDateTime) else self.type.python_type
+        if kind is int and isinstance(value, int):
+            most = 2**63 if isinstance(self.type, BigInteger) else 2**31
+            return -most <= value < most
+        return isinstance(value, int | float if kind is float else kind)
 
 
 class _Shape(NamedTuple):
@@ -83,7 +95,7 @@ class Listing(Generic[R]):
     async def page(self, scope: Scope, selection: Selection, window: Window) -> Page[R]:
         """One page of the whole list."""
         statement = page_statement(self, _shape(scope, None, selection, window))
-        found = await scope.fetch(statement, _cells, _parameters(selection, window))
+        found = await scope.fetch(statement, _cells, self._parameters(selection, window))
         return _cut(self, found, window)
 
     async def pages(
@@ -91,7 +103,7 @@ class Listing(Generic[R]):
     ) -> dict[str, Page[R]]:
         """The page of each parent, by the parent's key, in one statement."""
         statement = page_statement(self, _shape(scope, by, selection, window))
-        parameters = {**_parameters(selection, window), "keys": keys}
+        parameters = {**self._parameters(selection, window), "keys": keys}
         grouped: dict[str, list[tuple[Any, ...]]] = {key: [] for key in keys}
         for cells in await scope.fetch(statement, _cells, parameters):
             if cells[-1] is not None:
@@ -116,6 +128,17 @@ class Listing(Generic[R]):
         found = dict(await scope.fetch(statement, _cells, {**selection.filters, **selection.parameters, "keys": keys}))
         return {key: found.get(key, 0) for key in keys}
 
+    def _parameters(self, selection: Selection, window: Window) -> dict[str, object]:
+        parameters: dict[str, object] = {**selection.filters, **selection.parameters, "limit": window.limit + 1}
+        for name, position in (("after", window.after), ("before", window.before)):
+            if position is not None:
+                if not self.orderings[selection.ordering].has(position.value):
+                    raise ForeignPosition
+                parameters[f"{name}_id"] = position.id
+                if position.value is not None:
+                    parameters[f"{name}_value"] = position.value
+        return parameters
+
 
 def _cells(*cells: Any) -> tuple[Any, ...]:
     return cells
@@ -137,16 +160,6 @@ def _shape(scope: Scope, by: str | None, selection: Selection, window: Window) -
         by,
         scope.organization_id is not None,
     )
-
-
-def _parameters(selection: Selection, window: Window) -> dict[str, object]:
-    parameters: dict[str, object] = {**selection.filters, **selection.parameters, "limit": window.limit + 1}
-    for name, position in (("after", window.after), ("before", window.before)):
-        if position is not None:
-            parameters[f"{name}_id"] = position.id
-            if position.value is not None:
-                parameters[f"{name}_value"] = position.value
-    return parameters
 
 
 def _cut(listing: Listing[R], found: Sequence[tuple[Any, ...]], window: Window) -> Page[R]:

@@ -1,7 +1,7 @@
 r"""Server-sent events: the distinct connections mode of GraphQL over SSE.
 
 A frame ends in a bare ``\n\n``, which is all that some clients split on. Events that have a cursor carry it as
-``id:``, which an ``EventSource`` that reconnects sends back as ``Last-Event-ID``.
+``id:``: what a client sends as ``after`` to resume.
 """
 
 import asyncio

@@ -96,6 +96,8 @@ async def _changed(context: Context, order_id: str, change: Callable[[Transactio
         raise NotFound(message) from None
     except MoveNotAllowed as refused:
         message = f"The order is {refused.status}; from there it cannot become {refused.wanted}."
+        if refused.status == refused.wanted:
+            message = f"The order is {refused.status} already."
         errors.append(user_error(UserErrorCode.NOT_ALLOWED_IN_STATE, message, "orderId"))
     order: Any = (await SERVICE_ORDERS.by_ids(context.scope, [order_id])).get(order_id)
     return OrderPayload(order=order, user_errors=errors)

@@ -1,0 +1,1 @@
+"""Tributary beside a hand-written floor over the same data: server CPU time per request, as a ratio."""
