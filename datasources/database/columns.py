@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Dialect,
     ForeignKey,
+    Index,
     Integer,
     Text,
     TypeDecorator,
@@ -159,4 +160,16 @@ def order_columns(prefix: str) -> list[Column[Any]]:
         Column("currency", Text, nullable=False),
         Column("placed_at", UtcDateTime, nullable=False),
         Column("updated_at", UtcDateTime, nullable=False),
+    ]
+
+
+def order_indexes() -> list[Index]:
+    """The orders in which orders are listed, of all, of a business, of a customer, in a status, in a currency."""
+    return [
+        Index(None, "organization_id", "placed_at", "id"),
+        Index(None, "organization_id", "updated_at", "id"),
+        Index(None, "organization_id", "business_id", "placed_at", "id"),
+        Index(None, "organization_id", "customer_id", "placed_at", "id"),
+        Index(None, "organization_id", "status", "placed_at", "id"),
+        Index(None, "organization_id", "currency", "total_minor", "id"),
     ]

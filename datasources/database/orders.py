@@ -54,7 +54,7 @@ def order_listing(table: Table, row: type[R]) -> Listing[R]:
 _ACTIONS_OF = (
     select(*(order_actions.c[name] for name in OrderActionRow._fields))
     .where(order_actions.c.organization_id == TENANT, any_of(order_actions.c.order_id, "keys"))
-    .order_by(order_actions.c.position)
+    .order_by(order_actions.c.order_id, order_actions.c.position)
 )
 
 

@@ -51,6 +51,16 @@ def upgrade() -> None:
     op.create_index(
         "ix_credit_purchases_organization_id_updated_at_id", "credit_purchases", ["organization_id", "updated_at", "id"]
     )
+    op.create_index(
+        "ix_credit_purchases_organization_id_currency_total_minor_id",
+        "credit_purchases",
+        ["organization_id", "currency", "total_minor", "id"],
+    )
+    op.create_index(
+        "ix_credit_purchases_organization_id_status_placed_at_id",
+        "credit_purchases",
+        ["organization_id", "status", "placed_at", "id"],
+    )
 
 
 def downgrade() -> None:

@@ -92,6 +92,16 @@ def upgrade() -> None:
     op.create_index(
         "ix_service_orders_organization_id_updated_at_id", "service_orders", ["organization_id", "updated_at", "id"]
     )
+    op.create_index(
+        "ix_service_orders_organization_id_currency_total_minor_id",
+        "service_orders",
+        ["organization_id", "currency", "total_minor", "id"],
+    )
+    op.create_index(
+        "ix_service_orders_organization_id_status_placed_at_id",
+        "service_orders",
+        ["organization_id", "status", "placed_at", "id"],
+    )
 
 
 def downgrade() -> None:

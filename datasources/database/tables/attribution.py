@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Date, ForeignKey, Index, Table, Text, UniqueConstraint
 
-from datasources.database.columns import Big, Id, UtcDateTime, order_columns, organization_id, primary_id
+from datasources.database.columns import Big, Id, UtcDateTime, order_columns, order_indexes, organization_id, primary_id
 from datasources.database.tables.metadata import metadata
 
 campaigns = Table(
@@ -47,8 +47,5 @@ appointments = Table(
     Column("starts_at", UtcDateTime, nullable=False),
     Column("service", Text),
     Column("location_id", Id, ForeignKey("locations.id")),
-    Index(None, "organization_id", "placed_at", "id"),
-    Index(None, "organization_id", "updated_at", "id"),
-    Index(None, "organization_id", "business_id", "placed_at", "id"),
-    Index(None, "organization_id", "customer_id", "placed_at", "id"),
+    *order_indexes(),
 )

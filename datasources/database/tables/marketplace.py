@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Double, ForeignKey, Index, Integer, Table, Text
 
-from datasources.database.columns import Big, Id, Json, UtcDateTime, order_columns, primary_id
+from datasources.database.columns import Big, Id, Json, UtcDateTime, order_columns, order_indexes, primary_id
 from datasources.database.tables.metadata import metadata
 
 sellers = Table(
@@ -96,10 +96,7 @@ prompt_purchases = Table(
     Column("version_number", Integer, nullable=False),
     Column("platform_fee_minor", Big, nullable=False),
     Column("seller_earnings_minor", Big, nullable=False),
-    Index(None, "organization_id", "placed_at", "id"),
-    Index(None, "organization_id", "updated_at", "id"),
-    Index(None, "organization_id", "business_id", "placed_at", "id"),
-    Index(None, "organization_id", "customer_id", "placed_at", "id"),
+    *order_indexes(),
     Index(None, "organization_id", "prompt_id", "status"),
 )
 

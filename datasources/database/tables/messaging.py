@@ -2,7 +2,7 @@
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Table, Text
 
-from datasources.database.columns import Big, Id, UtcDateTime, order_columns, organization_id, primary_id
+from datasources.database.columns import Big, Id, UtcDateTime, order_columns, order_indexes, organization_id, primary_id
 from datasources.database.tables.metadata import metadata
 
 services = Table(
@@ -48,8 +48,5 @@ service_orders = Table(
     *order_columns("sor"),
     Column("package_id", Id, ForeignKey("packages.id"), nullable=False),
     Column("payment_proof_id", Id, ForeignKey("media.id")),
-    Index(None, "organization_id", "placed_at", "id"),
-    Index(None, "organization_id", "updated_at", "id"),
-    Index(None, "organization_id", "business_id", "placed_at", "id"),
-    Index(None, "organization_id", "customer_id", "placed_at", "id"),
+    *order_indexes(),
 )
