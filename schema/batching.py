@@ -2,13 +2,14 @@
 
 from asyncio import Future
 from collections.abc import Callable, Coroutine, Iterable, Iterator, MutableMapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from aiodataloader import DataLoader
 
 K = TypeVar("K")
 V = TypeVar("V")
 Batch = Callable[[list[K]], Coroutine[Any, Any, list[Any]]]
+_LOST = object()
 
 
 class _Futures(MutableMapping[K, "Future[V]"], Generic[K, V]):
@@ -21,13 +22,27 @@ class _Futures(MutableMapping[K, "Future[V]"], Generic[K, V]):
     def __getitem__(self, key: K) -> "Future[V]":
         future = self.pending.get(key)
         if future is None:
-            value = self._loader.values[key]
+            batch = self._loader.batches.get(key)
+            if batch is None and key not in self._loader.values:
+                raise KeyError(key)
             future = self.pending[key] = self._loader.loop.create_future()
-            if isinstance(value, Exception):
-                future.set_exception(value)
+            if batch is None:
+                self._settle(key, future)
             else:
-                future.set_result(value)
+                batch.add_done_callback(lambda _: self._settle(key, future))
         return future
+
+    def _settle(self, key: K, future: "Future[V]") -> None:
+        value = self._loader.values.get(key, _LOST)
+        if value is _LOST:  # the column that read it was cancelled
+            self.pending.pop(key, None)
+            future.cancel()
+        elif future.cancelled():
+            pass
+        elif isinstance(value, Exception):
+            future.set_exception(value)
+        else:
+            future.set_result(cast(V, value))
 
     def __setitem__(self, key: K, future: "Future[V]") -> None:
         self.pending[key] = future
@@ -52,32 +67,35 @@ class BatchLoader(DataLoader[K, V], Generic[K, V]):
     def __init__(self, batch: Batch[K], *, max_batch_size: int | None = None) -> None:
         self.values: dict[K, V | Exception] = {}
         self._futures: _Futures[K, V] = _Futures(self)
-        self._batches: dict[K, Future[None]] = {}
+        self.batches: dict[K, Future[None]] = {}
         super().__init__(batch_load_fn=batch, max_batch_size=max_batch_size, cache_map=self._futures)
 
     async def load_column(self, keys: Iterable[K | None]) -> list[V | Exception | None]:
         """The value of each key, in order; ``None`` for ``None``, and the exception where a key failed."""
         column = list(keys)
         wanted = [key for key in dict.fromkeys(column) if key is not None and key not in self.values]
-        under_way = {self._batches[key] for key in wanted if key in self._batches}
-        missing = [key for key in wanted if key not in self._futures.pending and key not in self._batches]
-        step = self.max_batch_size or len(missing) or 1
-        for start in range(0, len(missing), step):
-            await self._fill(missing[start : start + step])
-        for batch in under_way:
+        columns = {self.batches[key] for key in wanted if key in self.batches}
+        singles = {key: self._futures.pending[key] for key in wanted if key in self._futures.pending}
+        await self._fill([key for key in wanted if key not in self.batches and key not in singles])
+        for batch in columns:
             await batch
-        for key in wanted:
-            future = self._futures.pending.get(key)
-            if future is not None:
-                try:
-                    self.values[key] = await future
-                except Exception as error:  # noqa: BLE001 -- handed on as the value of its key
-                    self.values[key] = error
+        for key, future in singles.items():
+            try:
+                self.values[key] = await future
+            except Exception as error:  # noqa: BLE001 -- handed on as the value of its key
+                self.values[key] = error
+        # A column that was cancelled leaves its keys to whoever waited for them.
+        await self._fill([key for key in wanted if key not in self.values])
         return [None if key is None else self.values[key] for key in column]
 
     async def _fill(self, keys: list[K]) -> None:
+        step = self.max_batch_size or len(keys) or 1
+        for start in range(0, len(keys), step):
+            await self._read(keys[start : start + step])
+
+    async def _read(self, keys: list[K]) -> None:
         done: Future[None] = self.loop.create_future()
-        self._batches.update(dict.fromkeys(keys, done))
+        self.batches.update(dict.fromkeys(keys, done))
         try:
             found = await self.batch_load_fn(keys)
         except Exception as error:  # noqa: BLE001 -- handed on as the value of each key
@@ -86,5 +104,5 @@ class BatchLoader(DataLoader[K, V], Generic[K, V]):
             self.values.update(zip(keys, found, strict=True))
         finally:
             for key in keys:
-                del self._batches[key]
+                del self.batches[key]
             done.set_result(None)

@@ -189,10 +189,11 @@ def connection(  # noqa: PLR0913 -- a declaration, whose parts are named
         context = info.context
         if by is None or key is None:
             return _whole(declared, _asked(select, arguments, context), context, info)
-        # A field of the document has the same arguments for every parent, so its pages come from one loader.
-        node = info._raw_info.field_nodes[0]  # noqa: SLF001
+        # A field of the document has the same arguments for every parent, so its pages come from one loader. All of
+        # its nodes count: a fragment may stand in two places of which only one selects the rows.
+        nodes = tuple(map(id, info._raw_info.field_nodes))  # noqa: SLF001
         loader = context.keyed_loader(
-            (declared, id(node)), lambda: _nested(declared, _asked(select, arguments, context), context, info)
+            (declared, nodes), lambda: _nested(declared, _asked(select, arguments, context), context, info)
         )
         return loader.load(getattr(root, key))
 
