@@ -7,6 +7,7 @@ The check looks at the statement, not at its result, and is remembered per state
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import (
     Alias,
@@ -18,11 +19,12 @@ from sqlalchemy import (
     Join,
     Select,
     Table,
+    TextClause,
     Update,
     bindparam,
 )
 from sqlalchemy.sql import operators, visitors
-from sqlalchemy.sql.elements import BinaryExpression
+from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, Grouping
 from sqlalchemy.sql.expression import ColumnClause
 
 from datasources.database.columns import Id
@@ -64,25 +66,60 @@ def _tenant_tables(statement: ClauseElement) -> set[FromClause]:
     return {source for source in found if _is_tenant_table(source)}
 
 
+def _terms(condition: Any) -> Iterator[Any]:
+    """What must hold wherever the condition does: the terms that AND puts together, but not those of an OR."""
+    if isinstance(condition, Grouping):
+        yield from _terms(condition.element)
+    elif isinstance(condition, BooleanClauseList) and condition.operator is operators.and_:
+        for term in condition.clauses:
+            yield from _terms(term)
+    else:
+        yield condition
+
+
+def _scoped_by(condition: Any) -> Iterator[FromClause]:
+    """The tables that a condition limits to the tenant."""
+    for term in _terms(condition):
+        if (
+            isinstance(term, BinaryExpression)
+            and term.operator is operators.eq
+            and isinstance(term.left, ColumnClause)
+            and term.left.name == ORGANIZATION
+            and isinstance(term.right, BindParameter)
+            and term.right.key == TENANT_PARAMETER
+            and term.left.table is not None
+        ):
+            yield term.left.table
+
+
+def _scoped_by_join(source: FromClause) -> Iterator[FromClause]:
+    """The tables that the conditions of joins limit; an outer join keeps all rows of its left side."""
+    if isinstance(source, Join):
+        yield from _scoped_by_join(source.left)
+        yield from _scoped_by_join(source.right)
+        limited = set(_leaves(source.right if source.isouter else source))
+        if not source.full:
+            yield from (table for table in _scoped_by(source.onclause) if table in limited)
+
+
 def _scoped_tables(statement: ClauseElement) -> set[object]:
     scoped: set[object] = set()
     for element in visitors.iterate(statement):
-        if not (isinstance(element, BinaryExpression) and element.operator is operators.eq):
-            continue
-        left, right = element.left, element.right
-        if (
-            isinstance(left, ColumnClause)
-            and left.name == ORGANIZATION
-            and isinstance(right, BindParameter)
-            and right.key == TENANT_PARAMETER
-        ):
-            scoped.add(left.table)
+        if isinstance(element, Select | Update | Delete):
+            for condition in element._where_criteria:  # noqa: SLF001 -- `whereclause` would build it anew
+                scoped.update(_scoped_by(condition))
+        if isinstance(element, Select):
+            for source in element.get_final_froms():
+                scoped.update(_scoped_by_join(source))
     return scoped
 
 
 @lru_cache(maxsize=4096)
 def needs_organization(statement: ClauseElement) -> bool:
     """Whether ``statement`` uses the tenant; raises ``UnscopedStatement`` where it should and does not."""
+    if any(isinstance(element, TextClause) for element in visitors.iterate(statement)):
+        message = "SQL as text cannot be checked: write the statement with the tables"
+        raise UnscopedStatement(message)
     tables = _tenant_tables(statement)
     scoped = _scoped_tables(statement)
     for table in tables - scoped:

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.platforms import BUILT_IN
-from schema.composition import Composition, compose
+from schema.composed import Composition
+from schema.composition import compose
 from tests.schema.harvest import Harvest, harvest
 from tests.schema.in_process import InProcess, in_process
 from tests.schema.ways import Ways

@@ -29,7 +29,7 @@ def _needs(directives: Iterable[ConstDirectiveNode]) -> set[Need]:
         if directive.name.value == "authenticated":
             found.add(SIGNED_IN)
         elif directive.name.value == "requiresScopes":
-            (argument,) = directive.arguments
+            (argument,) = directive.arguments or ()
             assert isinstance(argument.value, ListValueNode)
             groups = [group for group in argument.value.values if isinstance(group, ListValueNode)]
             found.add(

@@ -4,8 +4,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
+
 from auth.principal import Principal
 from datasources.database.events import BEGINNING
+from datasources.database.tables.gateway import events
 from tests.schema.in_process import InProcess
 from tests.schema.operations import Operation, Samples
 from tests.schema.samples import samples
@@ -51,8 +54,8 @@ async def harvest(inside: InProcess, who: Principal) -> Harvest:
             _collect(await inside.data(operation.text(f"{{ {body} }}"), operation.variables, as_=who), found)
     query = "subscription ($after: String) { orderChanged(after: $after) { __typename id } }"
     marker = await _newest_event(inside, who)
-    async with aclosing(inside.stream(query, {"after": BEGINNING.cursor}, as_=who)) as events:
-        async for event in events:
+    async with aclosing(inside.stream(query, {"after": BEGINNING.cursor}, as_=who)) as stream:
+        async for event in stream:
             _collect(event["data"], found)
             if event["data"]["orderChanged"]["id"] == marker:
                 break
@@ -78,10 +81,6 @@ def _ids_below(operation: Operation, step: Step, depth: int) -> str:
 
 
 async def _newest_event(inside: InProcess, who: Principal) -> str:
-    from sqlalchemy import select
-
-    from datasources.database.tables.gateway import events
-
     newest = (
         select(events.c.id)
         .where(events.c.organization_id == who.organization_id)

@@ -21,7 +21,7 @@ from gateway.graphql.engine import Engine
 from gateway.graphql.masking import RequestError
 from gateway.graphql.request import GraphQLRequest
 from gateway.settings import Settings
-from schema.composition import Composition
+from schema.composed import Composition
 
 LONGEST_PAGE = 1_000
 """Rows of a page: more than Grace has of anything."""

@@ -97,12 +97,15 @@ class Pages:
         return list(listed(self.ways))
 
     async def ask(self, chosen: Listed, paging: Arguments, *, rows: str = "id") -> dict[str, Any]:
-        """A page, or the errors: ``{"errors": …}``; below a type with ids, that of one of its rows with others beside it."""
+        """A page, or the errors alone; below a type with ids, the page of one of its rows, with others beside it."""
         given = {chosen.step: {**chosen.arguments, **paging}, NODES: {"ids": self._parents(chosen)}}
         operation = Operation(self.ways, self.grace.samples, given=given, first=25)
         if "first" not in paging:
             given[chosen.step] = {"first": None, **given[chosen.step]}
         page = "totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
+        (target, *_) = self.ways.targets(chosen.step)
+        if "unavailable" in self.ways.object(target).fields:
+            page += " unavailable { reason }"
         body = f"{{ {operation.called(chosen.step)} {{ {page} edges {{ cursor node {{ {rows} }} }} nodes {{ id }} }} }}"
         if chosen.step.on != "Query":
             body = f"{{ {operation.called(NODES)} {{ ... on {chosen.step.on} {body} }} }}"

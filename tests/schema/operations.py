@@ -85,8 +85,7 @@ class Operation:
     def selection(self, on: str, depth: int) -> str:
         """All leaves of a type, and what lies behind its other fields to a depth."""
         parts = ["__typename", *(self._leaf(on, name) for name in self.ways.leaves(on))]
-        for step in self.ways.composites(on) if depth else ():
-            parts.append(self._below(step, depth))
+        parts += [self._below(step, depth) for step in self.ways.composites(on) if depth]
         return f"{{ {' '.join(parts)} }}"
 
     def _below(self, step: Step, depth: int) -> str:

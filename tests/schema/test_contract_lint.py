@@ -25,8 +25,6 @@ from gateway.cli import SDL
 from schema.directives import ListSize
 from tests.schema.ways import Step, Ways
 
-ROOTS = ("Query", "Mutation", "Subscription")
-
 SHORT_LISTS = {
     "CampaignPerformance.series": "bounded by the length of `range`, which is refused beyond its limit",
     "Business.locations": "a business has a handful of places",
@@ -70,7 +68,6 @@ FRACTIONS = {
 """Everything that is a ``Float``, and why it may be inexact."""
 
 MONEY = re.compile(r"price|amount|total(?!s|Count)|fee|cost|spend|budget|earning|revenue|balance", re.IGNORECASE)
-COUNTS = {"PromptMetrics.medianTokens"}
 
 
 def own_types(ways: Ways) -> list[GraphQLNamedType]:
@@ -95,10 +92,10 @@ def inputs(ways: Ways) -> Iterator[tuple[str, GraphQLArgument | GraphQLInputFiel
     for coordinate, kind, name in fields(ways):
         for argument, found in kind.fields[name].args.items():
             yield f"{coordinate}({argument}:)", found
-    for kind in own_types(ways):
-        if isinstance(kind, GraphQLInputObjectType):
-            for name, field in kind.fields.items():
-                yield f"{kind.name}.{name}", field
+    for input_type in own_types(ways):
+        if isinstance(input_type, GraphQLInputObjectType):
+            for name, field in input_type.fields.items():
+                yield f"{input_type.name}.{name}", field
     for directive in ways.schema.directives:
         if not is_specified_directive(directive):
             for name, found in directive.args.items():
@@ -163,7 +160,9 @@ def test_names_follow_the_convention(ways: Ways) -> None:
 
 def connections(ways: Ways) -> list[GraphQLObjectType]:
     """Every page of a list."""
-    return [kind for kind in own_types(ways) if isinstance(kind, GraphQLObjectType) and kind.name.endswith("Connection")]
+    return [
+        kind for kind in own_types(ways) if isinstance(kind, GraphQLObjectType) and kind.name.endswith("Connection")
+    ]
 
 
 def test_connections_are_relays(ways: Ways) -> None:
@@ -188,7 +187,10 @@ def test_connections_are_relays(ways: Ways) -> None:
             "totalCount": "Int",
         }
         edge = ways.object(f"{row}Edge")
-        assert {name: str(field.type) for name, field in edge.fields.items()} == {"node": f"{row}!", "cursor": "String!"}
+        assert {name: str(field.type) for name, field in edge.fields.items()} == {
+            "node": f"{row}!",
+            "cursor": "String!",
+        }
 
 
 def test_fields_with_pages_take_relays_arguments_and_say_how_long_they_are(ways: Ways) -> None:
@@ -255,7 +257,7 @@ def test_mutations_take_one_input_and_answer_with_user_errors(ways: Ways) -> Non
 
 
 def test_money_is_exact(ways: Ways) -> None:
-    """What is a ``Float`` is no amount, and what is called like an amount is ``Money``, or a ``Decimal`` of an input."""
+    """A ``Float`` is no amount, and what is called like an amount is ``Money``, or in an input a ``Decimal``."""
     floats = {
         coordinate for coordinate, kind, name in fields(ways) if get_named_type(kind.fields[name].type).name == "Float"
     }
@@ -271,7 +273,9 @@ def test_money_is_exact(ways: Ways) -> None:
         for coordinate, kind in amounts.items()
         if kind not in ("Money", "CampaignMetrics") and coordinate != "Money.amount"
     } == {}
-    given = {coordinate: get_named_type(each.type).name for coordinate, each in inputs(ways) if MONEY.search(coordinate)}
+    given = {
+        coordinate: get_named_type(each.type).name for coordinate, each in inputs(ways) if MONEY.search(coordinate)
+    }
     numbers = {"Int", "Float", "BigInt"}
     assert {coordinate: kind for coordinate, kind in given.items() if kind in numbers and "Cost" not in coordinate} == {
         coordinate: "Int" for coordinate in given if coordinate.startswith("@cost")

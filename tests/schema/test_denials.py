@@ -51,9 +51,7 @@ def test_a_field_that_can_be_refused_is_nullable(guards: Guards) -> None:
     """
     fields = {step for root in ("Query", "Mutation", "Subscription") for step in guards.ways.fields(root)}
     unsafe = [
-        step
-        for step in sorted(fields)
-        if guards.beyond_parent(step) and is_non_null_type(guards.ways.field(step).type)
+        step for step in sorted(fields) if guards.beyond_parent(step) and is_non_null_type(guards.ways.field(step).type)
     ]
     assert unsafe == []
 
@@ -70,7 +68,7 @@ async def _judged(
 ) -> tuple[str | None, bool]:
     """What is wrong with the answer to a probe, and whether something was refused."""
     ids = of_ada.ids.get(probe.way[1].on if len(probe.way) > 1 else probe.on, [""])[:2]
-    given = {NODES: {"ids": ids}, NODE: {"id": ids[0]}}
+    given: dict[Step, dict[str, object]] = {NODES: {"ids": ids}, NODE: {"id": ids[0]}}
     operation = Operation(guards.ways, of_ada.samples, first=2, given=given)
     answer = await inside.ask(operation.probe(probe, beside=["alive: __typename"]), operation.variables, as_=who)
     if answer["data"]["alive"] != "Query":
@@ -167,7 +165,9 @@ async def test_a_refused_mutation_changes_nothing(inside: InProcess, guards: Gua
             answers.append(await inside.post(text, operation.variables, token=viewer.text))
         for answer, code in zip(answers, ("UNAUTHENTICATED", "FORBIDDEN", "FORBIDDEN"), strict=False):
             assert answer["data"] == {"alive": "Mutation", step.field: None}
-            assert [(error["path"], error["extensions"]["code"]) for error in answer["errors"]] == [([step.field], code)]
+            assert [(error["path"], error["extensions"]["code"]) for error in answer["errors"]] == [
+                ([step.field], code)
+            ]
     assert await inside.rows() == before
 
 
@@ -208,7 +208,10 @@ async def test_a_viewer_reads_everything_and_an_admin_also_what_went_wrong(insid
     query = "{ orders(first: 1) { nodes { number } } platforms { health { status lastError } } }"
     for role, refused in ((MemberRole.VIEWER, True), (MemberRole.MEMBER, True), (MemberRole.ADMIN, False)):
         token = inside.gateway.authenticate._tokens.issue(
-            user_id=str(ada.user_id), organization_id=str(ada.organization_id), role=role, session_id=f"ses_{role.value}"
+            user_id=str(ada.user_id),
+            organization_id=str(ada.organization_id),
+            role=role,
+            session_id=f"ses_{role.value}",
         )
         answer = await inside.post(query, token=token.text)
         assert len(answer["data"]["orders"]["nodes"]) == 1

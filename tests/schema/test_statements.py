@@ -6,7 +6,7 @@ import pytest
 
 from tests.schema.harvest import Harvest
 from tests.schema.in_process import Answer, InProcess, statements
-from tests.schema.operations import Operation, ends, reaches
+from tests.schema.operations import NoSample, Operation, Samples, ends, reaches
 from tests.schema.samples import samples
 from tests.schema.ways import NODE, NODES, Probe, Step, Ways
 
@@ -192,7 +192,9 @@ async def test_a_list_is_counted_only_when_its_count_is_selected(meter: Meter) -
         costs = {}
         for selected in ("totalCount", "nodes { id }", "edges { cursor }", "pageInfo { hasNextPage }", "__typename"):
             costs[selected] = await _of_selected(meter, probe, step, selected)
-        many = await _of_selected(meter, probe, step, "totalCount edges { cursor node { id } } nodes { id } pageInfo { endCursor }")
+        many = await _of_selected(
+            meter, probe, step, "totalCount edges { cursor node { id } } nodes { id } pageInfo { endCursor }"
+        )
         counts, page = costs["totalCount"], costs["nodes { id }"]
         assert _counts(counts), (str(probe), counts)
         assert _pages(counts) == [], (str(probe), counts)
@@ -230,8 +232,6 @@ async def test_the_count_is_seen_through_fragments_and_aliases(meter: Meter) -> 
 
 async def test_a_field_without_a_sample_for_its_argument_is_told(meter: Meter) -> None:
     """A new required argument fails the tests above until it has a value in the table, with its name."""
-    from tests.schema.operations import NoSample, Samples
-
     operation = Operation(meter.ways, Samples({}, {}))
     with pytest.raises(NoSample, match=r"Query\.echo\(text:\) of type String!"):
         operation.called(Step("Query", "echo"))

@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-import datasources.database.tables as tables
+from datasources.database import tables
 from datasources.database.scope import ORGANIZATION
 from datasources.database.tables.metadata import metadata
 
@@ -61,7 +61,7 @@ def test_every_look_over_all_organizations_is_listed() -> None:
 
 
 def test_nobody_makes_such_a_handle_by_other_means() -> None:
-    """``every_organization`` is set in one place, and statements as text, which nobody can check, only by migrations."""
+    """``every_organization`` is set in one place, and no layer above the data sources writes SQL of its own."""
     for folder in ("auth", "gateway", "resolvers", "schema", "subscriptions"):
         for path in sorted((CHECKOUT / folder).rglob("*.py")):
             source = path.read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ NODE = Step("Query", "node")
 
 
 class Probe(NamedTuple):
-    """A way from a root to an object of the type ``on``, and the fields to read there: ``__typename`` and ``leaves``."""
+    """A way from a root to an object of the type ``on``, and the ``leaves`` to read there beside ``__typename``."""
 
     way: Way
     on: str
@@ -57,7 +57,8 @@ class Ways:
 
     def field(self, step: Step) -> GraphQLField:
         """The field of a step."""
-        return self.object(step.on).fields[step.field]
+        found: GraphQLField = self.object(step.on).fields[step.field]
+        return found
 
     def targets(self, step: Step) -> list[str]:
         """The object types that a step can lead to; none for a leaf."""

@@ -8,9 +8,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 import httpx
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from tests.gateway.transports.server import Events
 from tests.serving import Running
 
 ORDER_CHANGED = """subscription ($after: String, $businessId: ID, $orderId: ID) {
@@ -35,13 +36,14 @@ class Stream(Protocol):
 class SocketStream:
     """A subscription over graphql-transport-ws."""
 
-    def __init__(self, receive: Callable[[], Any]) -> None:
-        self._receive = receive
+    def __init__(self, connection: ClientConnection, waiting: list[dict[str, Any]]) -> None:
+        self._connection = connection
+        self._waiting = waiting
 
     async def next(self) -> dict[str, Any]:
         """The next response; the errors that end an operation have the form of a response too."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            message = json.loads(await self._receive())
+            message = self._waiting.pop(0) if self._waiting else json.loads(await self._connection.recv())
         assert message["id"] == "1"
         if message["type"] == "error":
             return {"errors": message["payload"]}
@@ -54,20 +56,18 @@ class EventStream:
     """A subscription over server-sent events."""
 
     def __init__(self, response: httpx.Response) -> None:
-        self._lines = response.aiter_lines()
+        self._events = Events(response)
         self.last_id: str | None = None
 
     async def next(self) -> dict[str, Any]:
         """The next response."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            async for line in self._lines:
-                name, _, value = line.partition(":")
-                if name == "id":
-                    self.last_id = value.strip()
-                if name == "data" and value.strip():
-                    found: dict[str, Any] = json.loads(value)
-                    return found
-        raise AssertionError("the stream ended")
+            frame = await self._events.next()
+        assert frame is not None, "the stream ended"
+        fields = dict(line.partition(": ")[::2] for line in frame.split("\n"))
+        self.last_id = fields.get("id", self.last_id)
+        found: dict[str, Any] = json.loads(fields["data"])
+        return found
 
 
 @asynccontextmanager
@@ -90,8 +90,10 @@ async def over_socket(
         await connection.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
         # A question after the subscription is answered after it: it has been taken up by then.
         await connection.send(json.dumps({"type": "ping"}))
-        assert json.loads(await connection.recv())["type"] == "pong"
-        yield SocketStream(connection.recv)
+        waiting: list[dict[str, Any]] = []
+        while (message := json.loads(await connection.recv()))["type"] != "pong":
+            waiting.append(message)
+        yield SocketStream(connection, waiting)
 
 
 @asynccontextmanager

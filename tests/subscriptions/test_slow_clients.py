@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,12 +41,8 @@ async def cancelled(desk: Desk, count: int) -> list[str]:
 async def test_a_client_that_does_not_read_is_told_where_to_resume_and_gets_the_rest(patient: Running) -> None:
     async with desk_at(patient) as desk:
         token = patient.token(ADA)
-        port = int(patient.url.rpartition(":")[2])
-        narrow = socket.create_connection(("127.0.0.1", port))
-        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         async with connect(
             patient.socket,
-            sock=narrow,
             subprotocols=[Subprotocol("graphql-transport-ws")],
             proxy=None,
             compression=None,
