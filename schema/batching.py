@@ -89,20 +89,21 @@ class BatchLoader(DataLoader[K, V], Generic[K, V]):
         return [None if key is None else self.values[key] for key in column]
 
     async def _fill(self, keys: list[K]) -> None:
-        step = self.max_batch_size or len(keys) or 1
-        for start in range(0, len(keys), step):
-            await self._read(keys[start : start + step])
-
-    async def _read(self, keys: list[K]) -> None:
         done: Future[None] = self.loop.create_future()
         self.batches.update(dict.fromkeys(keys, done))
+        step = self.max_batch_size or len(keys) or 1
+        try:
+            for start in range(0, len(keys), step):
+                await self._read(keys[start : start + step])
+        finally:
+            for key in keys:
+                del self.batches[key]
+            done.set_result(None)
+
+    async def _read(self, keys: list[K]) -> None:
         try:
             found = await self.batch_load_fn(keys)
         except Exception as error:  # noqa: BLE001 -- handed on as the value of each key
             self.values.update(dict.fromkeys(keys, error))
         else:
             self.values.update(zip(keys, found, strict=True))
-        finally:
-            for key in keys:
-                del self.batches[key]
-            done.set_result(None)

@@ -9,7 +9,7 @@ comes twice.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Self
 
@@ -79,7 +79,7 @@ class EventLog:
         """How many follow now."""
         return sum(len(followers) for followers in self._followers.values())
 
-    async def follow(self, scope: Scope, after: EventPosition | None) -> AsyncIterator[EventRow]:
+    async def follow(self, scope: Scope, after: EventPosition | None) -> AsyncGenerator[EventRow, None]:
         """The organization's events after ``after``, or from now on: first what was missed, then live, without end.
 
         Raises ``FellBehind`` when the caller takes them too slowly.

@@ -1,6 +1,6 @@
 """Signing in: one answer and one amount of work for all that does not fit together."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ async def some_cannot(database: Database) -> None:
 
 
 @pytest.fixture
-def verifications(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The hashes that Argon2 computed against, one for each verification that did the work."""
     done: list[str] = []
     verify = PasswordHasher.verify
@@ -60,7 +60,7 @@ def verifications(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return bool(verify(self, hash, password))
 
     monkeypatch.setattr(PasswordHasher, "verify", counted)
-    yield done
+    return done
 
 
 def login(gateway: Running, email: str, password: str, **more: str) -> dict[str, Any]:
@@ -156,6 +156,6 @@ async def test_a_role_has_the_scopes_that_are_written_down(gateway: Running, dat
     assert ROLE_SCOPES[MemberRole.VIEWER] < ROLE_SCOPES[MemberRole.MEMBER] < ROLE_SCOPES[MemberRole.ADMIN]
 
 
-async def test_the_demo_data_has_no_secret_in_a_file(seeded_sqlite: Path) -> None:
+def test_the_demo_data_has_no_secret_in_a_file(seeded_sqlite: Path) -> None:
     """A password is in the database as a hash only."""
     assert PASSWORD.encode() not in seeded_sqlite.read_bytes()

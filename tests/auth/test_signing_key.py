@@ -60,7 +60,8 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
 def test_processes_that_start_at_once_use_one_key(tmp_path: Path) -> None:
     path = tmp_path / "signing-key.pem"
     program = (
-        "import sys; from pathlib import Path; from auth.tokens import Tokens, signing_key; from datetime import timedelta;"
+        "import sys; from datetime import timedelta; from pathlib import Path;"
+        "from auth.tokens import Tokens, signing_key;"
         "key = signing_key(Path(sys.argv[1]), create=True);"
         "print(Tokens(key, issuer='', lifetime=timedelta(1)).key_id)"
     )

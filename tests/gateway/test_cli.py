@@ -140,7 +140,7 @@ async def test_a_gateway_that_is_told_to_stop_sends_its_clients_elsewhere(
                 await socket.send(json.dumps({"type": "connection_init", "payload": {"authorization": token}}))
                 await socket.recv()
                 await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": body}))
-                while (await client.get(f"{url}/healthz")).json()["live"] < 2:
+                while (await client.get(f"{url}/healthz")).json()["live"] < 2:  # noqa: ASYNC110 -- another process
                     await asyncio.sleep(0.01)
                 process.send_signal(how)
                 async with asyncio.timeout(PATIENCE_SECONDS):

@@ -73,7 +73,10 @@ def test_every_usual_way_to_write_an_address_is_taken(monkeypatch: pytest.Monkey
     assert load().database_url == url
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", "127.0.0.1.example.com", "localhost."])  # noqa: S104 -- they are refused
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "192.168.1.5", "example.com", "127.0.0.1.example.com", "localhost."],  # noqa: S104 -- refused
+)
 def test_the_demo_stays_on_this_machine(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("HOST", host)
     assert load().host == host
@@ -96,7 +99,8 @@ def test_the_demo_seeds_no_other_server(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_file_in_the_folder_is_read_and_the_environment_counts_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text(
-        "# a comment\nPORT=9001\nDATA_DIR='some where'\nPLATFORMS=messaging, billing ,\nUNKNOWN_SETTING=1\nPAGE_LIMIT=\n",
+        "# a comment\nPORT=9001\nDATA_DIR='some where'\nPLATFORMS=messaging, billing ,\n"
+        "UNKNOWN_SETTING=1\nPAGE_LIMIT=\n",
         encoding="utf-8",
     )
     settings = load()

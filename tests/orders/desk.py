@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import httpx
-from sqlalchemy import Table, bindparam, func, insert, select
+from sqlalchemy import ColumnElement, Select, Table, bindparam, func, insert, select
 
 from auth.passwords import Passwords
-from datasources.database.columns import Id
+from datasources.database.columns import Id, any_of
 from datasources.database.engine import Database
 from datasources.database.ids import new_id
 from datasources.database.tables.gateway import audit_entries, events, memberships, order_actions, users
@@ -97,7 +97,7 @@ class Desk:
         """The response to a proof of payment, sent as the GraphQL multipart request specification says."""
         query = f"mutation ($input: SubmitPaymentProofInput!) {{ submitPaymentProof(input: $input) {_ANSWER} }} {ORDER}"
         operations = {"query": query, "variables": {"input": {"orderId": order_id, "proof": {"upload": None}}}}
-        parts = [
+        parts: list[tuple[str, tuple[None, bytes] | tuple[str, bytes, str]]] = [
             ("operations", (None, json.dumps(operations).encode())),
             ("map", (None, json.dumps({"0": ["variables.input.proof.upload"]}).encode())),
             ("0", (name, content, kind)),
@@ -131,30 +131,23 @@ class Desk:
 async def recorded(database: Database, order_ids: list[str]) -> dict[str, Recorded]:
     """What the database holds of each order, each record in the order in which it was written."""
     scope = database.unscoped("tests look behind the gateway")
-    orders = await scope.fetch(select(service_orders.c.id, service_orders.c.status), lambda *cells: cells)
+
+    async def rows(statement: Select[Any], key: ColumnElement[str]) -> list[tuple[Any, ...]]:
+        return await scope.fetch(statement.where(any_of(key, "ids")), lambda *cells: cells, {"ids": order_ids})
+
+    orders = await rows(select(service_orders.c.id, service_orders.c.status), service_orders.c.id)
     found = {identity: Recorded(status, [], [], []) for identity, status in orders}
-    for identity, before, after in await scope.fetch(
-        select(order_actions.c.order_id, order_actions.c.from_status, order_actions.c.to_status).order_by(
-            order_actions.c.position
-        ),
-        lambda *cells: cells,
-    ):
-        if identity in found:
-            found[identity].actions.append((before, after))
-    for identity, data in await scope.fetch(
-        select(events.c.subject_id, events.c.data).order_by(events.c.tx, events.c.position), lambda *cells: cells
-    ):
-        if identity in found:
-            found[identity].events.append((data["from"], data["to"]))
-    for identity, data in await scope.fetch(
-        select(audit_entries.c.target_id, audit_entries.c.details)
-        .where(audit_entries.c.action == "order.moved")
-        .order_by(audit_entries.c.at, audit_entries.c.id),
-        lambda *cells: cells,
-    ):
-        if identity in found:
-            found[identity].audits.append((data["from"], data["to"]))
-    return {identity: found[identity] for identity in order_ids}
+    moves = select(order_actions.c.order_id, order_actions.c.from_status, order_actions.c.to_status)
+    for identity, before, after in await rows(moves.order_by(order_actions.c.position), order_actions.c.order_id):
+        found[identity].actions.append((before, after))
+    told = select(events.c.subject_id, events.c.data).order_by(events.c.tx, events.c.position)
+    for identity, data in await rows(told, events.c.subject_id):
+        found[identity].events.append((data["from"], data["to"]))
+    noted = select(audit_entries.c.target_id, audit_entries.c.details).where(audit_entries.c.action == "order.moved")
+    in_time = noted.order_by(audit_entries.c.at, audit_entries.c.id)
+    for identity, data in await rows(in_time, audit_entries.c.target_id):
+        found[identity].audits.append((data["from"], data["to"]))
+    return found
 
 
 async def organization_of(database: Database, email: str) -> str:

@@ -1,4 +1,4 @@
-"""A gateway that is killed in the middle of its work: every move happened whole or not at all, and none is told twice."""
+"""A gateway is killed in the middle of its work: every move happened whole or not at all, and none is told twice."""
 
 import asyncio
 import contextlib
@@ -26,9 +26,9 @@ from datasources.database.tables.gateway import events
 from gateway.demo import PASSWORD
 from tests.gateway.program import PATIENCE_SECONDS, command, environment
 from tests.orders.desk import http_client, new_orders, recorded
-from tests.serving import ADA, LOGIN, fill
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import free_port
+from tests.serving import ADA, LOGIN, fill
 
 pytestmark = pytest.mark.anyio
 
@@ -165,7 +165,7 @@ async def following(gateway: Gateway, token: str, start: EventPosition, seen: li
 async def test_killed_in_the_middle_nothing_is_half_done_and_no_event_is_lost_or_told_twice(
     own_database: str, tmp_path: Path
 ) -> None:
-    draw = Random(int.from_bytes(os.urandom(4)))
+    draw = Random(int.from_bytes(os.urandom(4), "big"))  # noqa: S311 -- where to strike
     database = Database(own_database, pool_size=2)
     orders = await new_orders(database, ORDERS)
     start = await head(database)
@@ -182,7 +182,7 @@ async def test_killed_in_the_middle_nothing_is_half_done_and_no_event_is_lost_or
         ]
         for count in kill_at:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while len(answered) < count:
+                while len(answered) < count:  # noqa: ASYNC110 -- whichever client it is
                     await asyncio.sleep(0.001)
             await gateway.kill()
             # what it left, before anything mends it: each order moved whole or not at all
@@ -193,7 +193,7 @@ async def test_killed_in_the_middle_nothing_is_half_done_and_no_event_is_lost_or
         await asyncio.gather(*clients)
         log = [(event.cursor, event.subject_id) for event in await all_events_after(database, start, ORDERS * 2)]
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(seen) < len(log):
+            while len(seen) < len(log):  # noqa: ASYNC110 -- the follower tells nobody
                 await asyncio.sleep(0.01)
     await gateway.kill()
     assert [(event.cursor, event.order_id) for event in seen] == log

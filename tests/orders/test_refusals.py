@@ -9,7 +9,7 @@ from tests.serving import GRACE
 
 pytestmark = pytest.mark.anyio
 
-MOVES = (
+MOVES: tuple[tuple[str, dict[str, object]], ...] = (
     ("reviewPayment", {"accepted": True}),
     ("completeOrder", {}),
     ("cancelOrder", {}),

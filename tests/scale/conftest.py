@@ -23,8 +23,8 @@ from datasources.database.seed import seed
 from datasources.database.tables.metadata import metadata
 from gateway.demo import PASSWORD
 from tests.scale.plans import Judge
-from tests.serving import Running, fill, running
 from tests.servers.postgres import PostgresServer
+from tests.serving import Running, fill, running
 
 SCALE = "TRIBUTARY_TEST_SCALE"
 """How much data: absent, copies of the smallest demo; a number, the demo at that scale, which takes its time."""

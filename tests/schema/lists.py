@@ -98,10 +98,9 @@ class Pages:
 
     async def ask(self, chosen: Listed, paging: Arguments, *, rows: str = "id") -> dict[str, Any]:
         """A page, or the errors alone; below a type with ids, the page of one of its rows, with others beside it."""
-        given = {chosen.step: {**chosen.arguments, **paging}, NODES: {"ids": self._parents(chosen)}}
-        operation = Operation(self.ways, self.grace.samples, given=given, first=25)
-        if "first" not in paging:
-            given[chosen.step] = {"first": None, **given[chosen.step]}
+        every = dict.fromkeys(("first", "after", "last", "before"))  # one document for all pages of a list
+        given = {chosen.step: {**chosen.arguments, **every, **paging}, NODES: {"ids": self._parents(chosen)}}
+        operation = Operation(self.ways, self.grace.samples, given=given)
         page = "totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
         (target, *_) = self.ways.targets(chosen.step)
         if "unavailable" in self.ways.object(target).fields:

@@ -108,10 +108,10 @@ def cut(found: Any) -> dict[str, Any]:
 
 @given(part=st.integers(0, PARTS - 1), size=SIZE, backwards=st.booleans(), after=PLACE, before=PLACE)
 @example(part=None, size=None, backwards=False, after=None, before=None)
-@example(part=None, size=2, backwards=True, after=0.2, before=0.9)
+@example(part=0, size=2, backwards=True, after=0.2, before=0.9)
 @example(part=1, size=0, backwards=True, after=0.2, before=0.9)
 @example(part=2, size=3, backwards=False, after=0.9, before=0.1)
-@settings(max_examples=16)
+@settings(max_examples=10)
 async def test_a_page_is_the_slice_of_the_whole_list(
     pages: Pages, *, part: int | None, size: int | None, backwards: bool, after: float | None, before: float | None
 ) -> None:
@@ -211,7 +211,7 @@ async def _codes(pages: Pages, chosen: Listed, paging: Arguments) -> set[str]:
 @example(cursor="e" + "A" * 22)
 @example(cursor="x" * 5000)
 @example(cursor="“")
-@settings(max_examples=30)
+@settings(max_examples=20)
 async def test_what_is_no_cursor_is_refused(pages: Pages, cursor: str) -> None:
     """Random text, and base64 of random bytes and of random JSON."""
     for chosen in pages.lists:
@@ -231,13 +231,13 @@ async def test_what_is_no_cursor_is_refused(pages: Pages, cursor: str) -> None:
 )
 @example(part=None, value="text", identity="x", backwards=False, apart=None)
 @example(part=None, value=7, identity="x", backwards=True, apart=None)
-@example(part=None, value=2**63, identity="x", backwards=False, apart=None)
-@example(part=None, value=2**31, identity="x", backwards=False, apart=None)
-@example(part=None, value={"t": 1}, identity="x", backwards=False, apart={"messaging": ("text", "y")})
+@example(part=1, value=2**63, identity="x", backwards=False, apart=None)
+@example(part=2, value=2**31, identity="x", backwards=False, apart=None)
+@example(part=3, value={"t": 1}, identity="x", backwards=False, apart={"messaging": ("text", "y")})
 @example(part=0, value={"t": 1}, identity="a\x00b", backwards=False, apart=None)
 @example(part=0, value={"t": -62135596800000000}, identity="", backwards=False, apart=None)
 @example(part=None, value=None, identity="x", backwards=True, apart=None)
-@settings(max_examples=25)
+@settings(max_examples=20)
 async def test_a_cursor_that_somebody_made_up_is_no_fault_of_ours(
     pages: Pages, *, part: int | None, value: Any, identity: Any, backwards: bool, apart: Any
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.schema.harvest import Harvest
 from tests.schema.in_process import Answer, InProcess, statements
 from tests.schema.operations import NoSample, Operation, Samples, ends, reaches
-from tests.schema.samples import samples
+from tests.schema.samples import PngFile, samples
 from tests.schema.ways import NODE, NODES, Probe, Step, Ways
 
 pytestmark = pytest.mark.anyio
@@ -60,9 +60,33 @@ class Meter:
         return [identity for identity, row in rows if reaches({"nodes": [row]}, of_many)] or candidates
 
 
+EMPTY = {
+    "CreditPurchase.customer": "credits are bought by an organization, not by its customers",
+    "PromptPurchase.customer": "prompts are bought by an organization, not by its customers",
+    "OrderConnection.unavailable": "every platform answers",
+    "UnavailablePlatform.platform": "every platform answers",
+    "UnavailablePlatform.reason": "every platform answers",
+    "UnavailablePlatform.retryAfter": "every platform answers",
+}
+"""Fields that have nothing behind them in the demo data, and so cannot be compared over several sizes."""
+
+
+async def pay(inside: InProcess, ada: Harvest) -> list[str]:
+    """Sends proofs of payment for some orders, of which the demo data has none."""
+    find = '{ orders(first: 3, filter: {platforms: ["messaging"], status: [PENDING]}) { nodes { id } } }'
+    paid = [str(node["id"]) for node in (await inside.data(find, as_=ada.who))["orders"]["nodes"]]
+    send = "mutation ($input: SubmitPaymentProofInput!) { submitPaymentProof(input: $input) { userErrors { code } } }"
+    for identity in paid:
+        sent = await inside.data(send, {"input": {"orderId": identity, "proof": {"upload": PngFile()}}}, as_=ada.who)
+        assert sent["submitPaymentProof"] == {"userErrors": []}
+    return paid
+
+
 @pytest.fixture(scope="module")
 async def meter(inside: InProcess, of_ada: Harvest, ways: Ways) -> Meter:
     """Ada, with a counter."""
+    paid = await pay(inside, of_ada)
+    of_ada.ids["ServiceOrder"] = [*paid, *(each for each in of_ada.ids["ServiceOrder"] if each not in paid)]
     return Meter(inside, of_ada, ways)
 
 
@@ -90,7 +114,7 @@ async def test_no_field_costs_more_for_more_rows(meter: Meter) -> None:
         if len(costs) > 1:
             compared |= probe.covered
     assert grown == []
-    assert meter.ways.fields() - compared == set()
+    assert {f"{step.on}.{step.field}" for step in meter.ways.fields() - compared} == set(EMPTY)
 
 
 async def test_one_object_takes_one_statement(meter: Meter) -> None:

@@ -80,7 +80,7 @@ async def test_a_commit_that_overtakes_another_does_not_hide_it(database: Databa
         assert not following.done(), "what the slow one writes would come before it"
         await slow.end()
         assert [(await following).subject_id, (await anext(followed)).subject_id] == ["slow", "quick"]
-        await followed.aclose()  # type: ignore[attr-defined]
+        await followed.aclose()
 
 
 async def test_a_transaction_that_is_taken_back_lets_the_others_through(database: Database) -> None:
@@ -91,7 +91,7 @@ async def test_a_transaction_that_is_taken_back_lets_the_others_through(database
         following = asyncio.create_task(anext(followed))
         await slow.end(commit=False)
         assert (await following).subject_id == "quick"
-        await followed.aclose()  # type: ignore[attr-defined]
+        await followed.aclose()
 
 
 async def test_the_first_event_of_a_transaction_that_wrote_before_is_in_its_place(database: Database) -> None:
@@ -108,11 +108,11 @@ async def test_the_first_event_of_a_transaction_that_wrote_before_is_in_its_plac
                 await append_event(second, changed("second"))
             await append_event(first, changed("first"))
         assert [(await anext(followed)).subject_id for _ in range(2)] == ["first", "second"]
-        await followed.aclose()  # type: ignore[attr-defined]
+        await followed.aclose()
 
 
 async def test_with_many_transactions_that_overlap_each_follower_sees_each_commit_once(database: Database) -> None:
-    draw = Random(11)
+    draw = Random(11)  # noqa: S311
     async with EventLog(database, poll_seconds=0.01) as events:
         seen: list[list[str]] = []
 
@@ -162,5 +162,5 @@ async def test_the_log_goes_on_after_the_server_cut_every_connection(
         async with other.scoped(OURS).transaction() as transaction:
             await append_event(transaction, changed("after"))
         assert (await anext(followed)).subject_id == "after"
-        await followed.aclose()  # type: ignore[attr-defined]
+        await followed.aclose()
         await other.close()

@@ -48,7 +48,7 @@ GRAPHQL = "application/graphql-response+json"
         (b'{"query":' * 20_000, "not valid JSON"),
         (b"[" * 20_000 + b"]" * 20_000, "not valid JSON"),
         (b'{"variables":{"a":' + b"[" * 100 + b"]" * 100 + b"}}", "levels deep"),
-        (gzip.compress(b'{"query": "{ hello }"}'), "not valid JSON"),
+        (gzip.compress(b'{"query": "{ hello }"}', mtime=0), "not valid JSON"),
     ],
 )
 async def test_a_malformed_body_is_400_in_any_media_type(server: Gateway, body: bytes, complaint: str) -> None:
