@@ -85,8 +85,14 @@ function isSubscription({ query, operationName }: FetcherParams): boolean {
   }
 }
 
+/** Without the name of an operation that the text no longer has: GraphiQL learns of an edit a moment after it. */
+function upToDate({ operationName, ...params }: FetcherParams): FetcherParams {
+  return operationName && params.query.includes(operationName) ? { ...params, operationName } : params;
+}
+
 /** Subscriptions go over a WebSocket, everything else over HTTP POST; both to the address of this page. */
-export const fetcher: Fetcher = (params, options) => {
+export const fetcher: Fetcher = (asked, options) => {
+  const params = upToDate(asked);
   const headers = (options?.headers ?? {}) as Headers;
   if (isSubscription(params)) return overWebSocket(params, headers);
   return overHttp(params, { ...options, headers: withToken(headers) });
