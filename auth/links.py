@@ -5,23 +5,16 @@ import time
 from hashlib import sha256
 from urllib.parse import urlencode
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 
 class Links:
     """Makes and checks links below ``base_url``.
 
-    A signature is HMAC-SHA-256 over the path and the second in which the link ends, under a key that is derived from
-    the signing key (HKDF, RFC 5869) for this purpose alone.
+    A signature is HMAC-SHA-256 over the path and the second in which the link ends, under ``key``: 32 bytes that serve
+    this purpose alone.
     """
 
-    def __init__(self, key: Ed25519PrivateKey, *, base_url: str, lifetime_seconds: int = 3600) -> None:
-        raw = key.private_bytes(
-            serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()
-        )
-        self._key = HKDF(hashes.SHA256(), 32, salt=None, info=b"tributary links").derive(raw)
+    def __init__(self, key: bytes, *, base_url: str, lifetime_seconds: int = 3600) -> None:
+        self._key = key
         self._base_url = base_url.rstrip("/")
         self._lifetime = lifetime_seconds
 

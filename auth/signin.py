@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from auth.passwords import Passwords
 from auth.principal import MemberRole, Principal
+from auth.scopes import ROLE_SCOPES
 from auth.tokens import IssuedToken, Tokens
 from datasources.database.accounts import MembershipRow, credentials, memberships_of
 from datasources.database.audit import NewAuditEntry, append_audit
@@ -50,9 +51,17 @@ class SignIn:
         token = self._tokens.issue(
             user_id=place.user_id,
             organization_id=place.organization_id,
-            role=MemberRole(place.role),
             session_id=session_id,
         )
         async with self._database.scoped(place.organization_id).transaction() as transaction:
             await append_audit(transaction, NewAuditEntry(place.user_id, "session.opened", session_id, "LOW", {}))
-        return Session(session_id, place.user_id, place.organization_id, token, self._tokens.verify(token.text))
+        role = MemberRole(place.role)
+        principal = Principal(
+            user_id=place.user_id,
+            organization_id=place.organization_id,
+            role=role,
+            scopes=ROLE_SCOPES[role],
+            session_id=session_id,
+            expires_at=token.expires_at,
+        )
+        return Session(session_id, place.user_id, place.organization_id, token, principal)

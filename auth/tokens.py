@@ -1,26 +1,26 @@
-"""Access tokens: short-lived JWTs (RFC 7519) that this gateway signs with EdDSA (RFC 8037) and checks itself."""
+"""Access tokens: short-lived JWTs (RFC 7519, RFC 9068) that this gateway signs and checks itself.
 
-import os
-import tempfile
+The algorithm is never the token's to choose: it is that of the key that ``kid`` names among our own.
+"""
+
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
+from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from auth.errors import InvalidToken
-from auth.principal import MemberRole, Principal
-from auth.scopes import ROLE_SCOPES
+from auth.proof import Proof
+from auth.signing_keys import SigningKeys
 
-ALGORITHM = "EdDSA"
 AUDIENCE = "tributary"
 MAX_TOKEN_LENGTH = 4096
 REMEMBERED = 10_000
 LEEWAY = timedelta(seconds=5)
+_HEADERS = frozenset({"alg", "kid", "typ"})
+_TYPES = frozenset({None, "JWT", "at+jwt"})
 
 
 @dataclass(frozen=True)
@@ -31,104 +31,82 @@ class IssuedToken:
     expires_at: datetime
 
 
-def signing_key(path: Path, *, create: bool) -> Ed25519PrivateKey:
-    """The private key in this PEM file; with ``create`` a new one is written, for its owner only, when there is none.
-
-    Raises ``FileNotFoundError`` without ``create``, and ``ValueError`` when the file holds no Ed25519 key.
-    """
-    if create and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pem = Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # for its owner only
-        staged = Path(name)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-        try:
-            os.link(staged, path)  # of two processes that start at once, one wins and both use its key
-        except FileExistsError:
-            pass
-        finally:
-            staged.unlink()
-    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        message = f"{path} holds no Ed25519 private key"
-        raise ValueError(message)  # noqa: TRY004 -- the content is wrong, not a type in our code
-    return key
-
-
 class Tokens:
     """Issues and checks access tokens.
 
     A token that has been checked is remembered by its hash until it ends, so that checking it again is a look-up.
     """
 
-    def __init__(self, key: Ed25519PrivateKey, *, issuer: str, lifetime: timedelta) -> None:
-        self._key = key
-        self._public_key = key.public_key()
-        self._issuer = issuer
-        self._lifetime = lifetime
-        raw = self._public_key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        self.key_id = sha256(raw).hexdigest()[:16]
-        self._known: OrderedDict[bytes, Principal] = OrderedDict()
+    def __init__(self, keys: SigningKeys, *, issuer: str, lifetime: timedelta) -> None:
+        self._keys = keys
+        self.issuer = issuer
+        self.lifetime = lifetime
+        self._known: OrderedDict[bytes, Proof] = OrderedDict()
+        self._generation = keys.generation
 
-    def issue(self, *, user_id: str, organization_id: str, role: MemberRole, session_id: str) -> IssuedToken:
-        """A new token for a person in an organization."""
+    def issue(self, *, user_id: str, organization_id: str, session_id: str) -> IssuedToken:
+        """A new token for a session of a person, to act for an organization unless a request names another."""
         now = datetime.now(UTC)
-        expires_at = (now + self._lifetime).replace(microsecond=0)
+        expires_at = (now + self.lifetime).replace(microsecond=0)
         claims = {
-            "iss": self._issuer,
+            "iss": self.issuer,
             "aud": AUDIENCE,
             "sub": user_id,
             "org": organization_id,
-            "role": role.value,
             "sid": session_id,
             "iat": now,
             "exp": expires_at,
         }
-        return IssuedToken(jwt.encode(claims, self._key, ALGORITHM, headers={"kid": self.key_id}), expires_at)
+        key = self._keys.current
+        text = jwt.encode(claims, key.private, key.algorithm, headers={"kid": key.id, "typ": "at+jwt"})
+        return IssuedToken(text, expires_at)
 
-    def verify(self, token: str) -> Principal:
+    def jwks(self) -> dict[str, Any]:
+        """The public keys, for whoever wants to check a token without asking."""
+        return self._keys.jwks()
+
+    def verify(self, token: str) -> Proof:
         """Who a token speaks for; raises ``InvalidToken`` and never says why."""
         if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidToken
         fingerprint = sha256(token.encode()).digest()
-        principal = self._known.get(fingerprint)
-        if principal is None:
-            principal = self._checked(token)
-            self._known[fingerprint] = principal
+        proof = self._known.get(fingerprint)
+        if proof is not None:
+            self._keys.current  # noqa: B018 -- looks at the file, for a key may have been taken away
+        if self._generation != self._keys.generation:
+            self._known.clear()
+            self._generation = self._keys.generation
+            proof = None
+        if proof is None:
+            proof = self._checked(token)
+            self._known[fingerprint] = proof
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
-        if principal.expires_at is None or principal.expires_at + LEEWAY < datetime.now(UTC):
+        if proof.expires_at is None or proof.expires_at + LEEWAY < datetime.now(UTC):
             self._known.pop(fingerprint, None)
             raise InvalidToken
-        return principal
+        return proof
 
-    def _checked(self, token: str) -> Principal:
+    def _checked(self, token: str) -> Proof:
         try:
+            header = jwt.get_unverified_header(token)
+            key = self._keys.find(header.get("kid", ""))
+            if key is None or not header.keys() <= _HEADERS or header.get("typ") not in _TYPES:
+                raise InvalidToken
             claims = jwt.decode(
                 token,
-                self._public_key,
-                algorithms=[ALGORITHM],
+                key.private.public_key(),
+                algorithms=[key.algorithm],
                 audience=AUDIENCE,
-                issuer=self._issuer,
+                issuer=self.issuer,
                 leeway=LEEWAY,
-                options={"require": ["exp", "iat", "sub", "iss", "aud"]},
+                options={"require": ["exp", "iat", "sub", "iss", "aud"], "strict_aud": True},
             )
-            role = MemberRole(claims["role"])
-            user_id, organization_id, expires = claims["sub"], claims["org"], claims["exp"]
-            ends = datetime.fromtimestamp(expires, UTC)
-        except (jwt.PyJWTError, KeyError, ValueError, TypeError, OverflowError, OSError):
+            named = (claims["sub"], claims["org"], claims["sid"])
+            ends = datetime.fromtimestamp(claims["exp"], UTC)
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, OverflowError, OSError, RecursionError):
             raise InvalidToken from None
-        session_id = claims.get("sid")
-        if not all(isinstance(value, str) and value for value in (user_id, organization_id)):
+        if not all(isinstance(value, str) and value for value in named):
             raise InvalidToken
-        return Principal(
-            user_id=user_id,
-            organization_id=organization_id,
-            role=role,
-            scopes=ROLE_SCOPES[role],
-            session_id=session_id if isinstance(session_id, str) else None,
-            expires_at=ends,
-        )
+        user_id, organization_id, session_id = named
+        return Proof(user_id=user_id, home_id=organization_id, session_id=session_id, expires_at=ends)

@@ -14,15 +14,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from auth.bearer import BearerAuthentication
+from auth.access import Access
+from auth.caller import Caller
+from auth.cookies import Cookies
 from auth.links import Links
 from auth.passwords import Passwords
 from auth.principal import Principal
+from auth.rights import Rights
 from auth.signin import SignIn
-from auth.tokens import Tokens, signing_key
+from auth.signing_keys import SigningKeys, create_signing_keys
+from auth.tokens import Tokens
 from datasources.database.engine import Database
 from datasources.database.events import EventRow
 from datasources.files import FileStore
+from datasources.keyring import Keyring
+from gateway.anonymous import AnonymousLimit
 from gateway.demo import DEMO_LOGINS
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.limits import Limits
@@ -38,6 +44,15 @@ from subscriptions.log import EventLog
 
 WEB = Path(__file__).parents[1] / "web" / "dist"
 FILES = "files"
+DEMO_KEY_ID = "demo"
+_CORS_HEADERS = (
+    "authorization",
+    "content-type",
+    "graphql-require-preflight",
+    "x-api-key",
+    "x-csrf-token",
+    "x-organization-id",
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,7 @@ class Gateway:
     composition: Composition
     services: Services
     endpoint: GraphQLEndpoint
-    authenticate: BearerAuthentication
+    access: Access
 
 
 def create_gateway(settings: Settings, platforms: Sequence[Platform] | None = None) -> Gateway:
@@ -56,48 +71,51 @@ def create_gateway(settings: Settings, platforms: Sequence[Platform] | None = No
     plugged_in = chosen(settings.platforms) if platforms is None else platforms
     composition = compose(plugged_in)
     platform_settings = load_all({each.key: each.settings for each in plugged_in if each.settings is not None})
-    database = Database(settings.database_url, pool_size=settings.database_pool_size)
-    key = signing_key(settings.key_file, create=settings.demo)
-    tokens = Tokens(
-        key, issuer=settings.public_url or "tributary", lifetime=timedelta(seconds=settings.access_token_seconds)
+    keyring = Keyring.at(settings.keyring_file, create=settings.demo)
+    database = Database(
+        settings.database_url, pool_size=settings.database_pool_size, audit_key=keyring.derived("audit trail")
     )
+    if settings.demo:
+        create_signing_keys(settings.key_file, key_id=DEMO_KEY_ID)
+    token_lifetime = timedelta(seconds=settings.access_token_seconds)
+    keys = SigningKeys(settings.key_file)
+    tokens = Tokens(keys, issuer=settings.public_url or "tributary", lifetime=token_lifetime)
+    rights = Rights(database, token_lifetime=token_lifetime)
+    access = Access(rights, tokens, Cookies(keyring.derived("csrf"), same_site=settings.cookie_same_site))
     health: dict[str, HealthWatch] = {}
     services = Services(
         database=database,
         files=FileStore(settings.data_dir / FILES),
         events=EventLog(database),
         sign_in=SignIn(database, Passwords(), tokens),
-        links=Links(key, base_url=settings.base_url),
+        links=Links(keyring.derived("links"), base_url=settings.base_url),
         settings=platform_settings,
         health=health,
     )
     health.update((each.key, HealthWatch(_check(each, services))) for each in plugged_in)
-    authenticate = BearerAuthentication(tokens)
-    endpoint = _endpoint(settings, composition, services, authenticate)
-    return Gateway(settings, composition, services, endpoint, authenticate)
+    endpoint = _endpoint(settings, composition, services, access)
+    return Gateway(settings, composition, services, endpoint, access)
 
 
 def _check(platform: Platform, services: Services) -> Callable[[], Awaitable[Health]] | None:
     return None if platform.health is None else partial(platform.health, services)
 
 
-def _endpoint(
-    settings: Settings, composition: Composition, services: Services, authenticate: BearerAuthentication
-) -> GraphQLEndpoint:
-    def context(principal: Principal) -> Context:
-        scope = services.database.scoped(principal.organization_id)
+def _endpoint(settings: Settings, composition: Composition, services: Services, access: Access) -> GraphQLEndpoint:
+    def context(principal: Principal, caller: Caller) -> Context:
         return Context(
             composition=composition,
             services=services,
             principal=principal,
-            scope=scope,
+            caller=caller,
             page_limit=settings.page_limit,
         )
 
     return GraphQLEndpoint(
         composition.graphql,
-        authenticate=authenticate,
+        authentication=access,
         make_context=context,
+        admit=AnonymousLimit(settings.anonymous_per_minute),
         limits=Limits(
             max_body_bytes=settings.max_body_bytes,
             max_upload_bytes=settings.max_upload_bytes,
@@ -137,10 +155,14 @@ def create_app(settings: Settings, *, platforms: Sequence[Platform] | None = Non
     async def home(_: Request) -> Response:
         return RedirectResponse("/graphql")
 
+    async def keys(_: Request) -> Response:
+        return JSONResponse(gateway.access.tokens.jwks(), headers={"Cache-Control": "public, max-age=300"})
+
     routes: list[BaseRoute] = [
         *gateway.endpoint.routes,
         *_pages(settings).pages_routes(),
         Route("/", home),
+        Route("/.well-known/jwks.json", keys),
         Route("/healthz", live),
         Route("/readyz", ready),
     ]
@@ -161,7 +183,9 @@ def _middleware(settings: Settings) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=sorted(settings.allowed_origins),
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "graphql-require-preflight", "x-organization-id"],
+            allow_headers=_CORS_HEADERS,
+            allow_credentials=True,  # the cookies of a session; only for the origins that are listed
+            expose_headers=["retry-after"],
             max_age=600,
         )
     ]
@@ -172,7 +196,10 @@ async def _lifespan(gateway: Gateway, _: Starlette) -> AsyncIterator[None]:
     services = gateway.services
     async with AsyncExitStack() as stack:
         stack.push_async_callback(services.database.close)
+        services.events.observers.append(gateway.access.rights.observe)
         await stack.enter_async_context(services.events)
+        await gateway.access.rights.start()
+        stack.callback(gateway.access.rights.stop)
         for platform in gateway.composition.platforms:
             if platform.work is not None:
                 await stack.enter_async_context(platform.work(services))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from auth.passwords import Passwords
-from auth.tokens import signing_key
+from auth.signing_keys import create_signing_keys
 from datasources.database import migrate
 from datasources.database.engine import Database
 from datasources.database.seed import AlreadyInUse, seed
@@ -192,5 +192,5 @@ def _create_key(_: argparse.Namespace) -> None:
     if settings.key_file.exists():
         message = f"there is a signing key at {settings.key_file} already; it stays"
         raise CommandFailed(message)
-    signing_key(settings.key_file, create=True)
+    create_signing_keys(settings.key_file)
     _say(f"Made {settings.key_file}. Keep it secret, and keep it: without it all sessions end.")

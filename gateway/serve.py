@@ -39,6 +39,8 @@ def serve(app: Starlette, settings: Settings, *, log_level: str = "info") -> Non
         log_level=log_level,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=",".join(settings.trusted_proxies),
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     _Server(config, app.state.gateway).run()

@@ -1,13 +1,18 @@
 """Settings: from the environment and a ``.env`` file, checked together at start."""
 
+import re
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from datasources.database.engine import async_url
+
+
+_ORIGIN = re.compile(r"(https?|chrome-extension|moz-extension|safari-web-extension)://[a-z0-9.-]+(:[0-9]{1,5})?")
 
 
 class Settings(BaseSettings):
@@ -26,9 +31,17 @@ class Settings(BaseSettings):
     """Where files that people send, and the signing key of the demo, are kept."""
     signing_key_file: Path | None = None
     """An Ed25519 private key in PEM; ``data_dir/signing-key.pem`` when absent, which the demo makes by itself."""
+    secret_keys_file: Path | None = None
+    """The keys that secrets and the audit trail are kept under; ``data_dir/secret-keys`` when absent, as above."""
     access_token_seconds: Annotated[int, Field(ge=60, le=86_400)] = 1_800
     allowed_origins: Annotated[frozenset[str], NoDecode] = frozenset()
-    """Origins of other pages that may use the API from a browser, separated by commas."""
+    """Origins of other pages and of browser extensions that may use the API, separated by commas."""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas."""
+    anonymous_per_minute: Annotated[int, Field(ge=1)] = 1_200
+    """Operations that who is not signed in may begin in a minute, per address."""
+    cookie_same_site: Literal["strict", "lax", "none"] = "strict"
+    """`none` where pages of another site (an allowed origin) keep their session in cookies."""
     platforms: Annotated[tuple[str, ...], NoDecode] = ()
     """Keys of the platforms that are on, separated by commas; all that are installed when absent."""
     page_limit: Annotated[int, Field(ge=1, le=10_000)] = 250
@@ -41,10 +54,29 @@ class Settings(BaseSettings):
     """Whether errors name similar fields; tells strangers about the schema."""
     demo: bool = False
 
-    @field_validator("allowed_origins", "platforms", mode="before")
+    @field_validator("allowed_origins", "platforms", "trusted_proxies", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: frozenset[str]) -> frozenset[str]:
+        for origin in value:
+            if not _ORIGIN.fullmatch(origin):
+                message = (
+                    "an origin is like https://app.example.com or chrome-extension://<id>: scheme and host, with a port "
+                    "where it is not the scheme's own, and nothing after that"
+                )
+                raise ValueError(message)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            ip_network(each)
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -74,6 +106,11 @@ class Settings(BaseSettings):
     def key_file(self) -> Path:
         """Where the signing key is."""
         return self.signing_key_file or self.data_dir / "signing-key.pem"
+
+    @property
+    def keyring_file(self) -> Path:
+        """Where the secret keys are."""
+        return self.secret_keys_file or self.data_dir / "secret-keys"
 
 
 class SettingsError(Exception):

@@ -5,27 +5,30 @@ from typing import Any, TypeAlias
 
 import strawberry
 
+from auth.caller import Caller
+from auth.errors import PersonRequired, SignInRequired
 from auth.principal import Principal
 from datasources.database.engine import Scope
 from datasources.paging import Load
 from schema.batching import BatchLoader
 from schema.composed import Composition
-from schema.errors import Unauthenticated
+from schema.errors import Forbidden, Unauthenticated
 from schema.platform import Services
 
 
 class Context:
     """One per operation, and one per event of a subscription: its loaders must never outlive what they read."""
 
-    __slots__ = ("_loaders", "composition", "page_limit", "principal", "scope", "services")
+    __slots__ = ("_loaders", "caller", "composition", "page_limit", "principal", "scope", "services")
 
     def __init__(
-        self, *, composition: Composition, services: Services, principal: Principal, scope: Scope, page_limit: int
+        self, *, composition: Composition, services: Services, principal: Principal, caller: Caller, page_limit: int
     ) -> None:
         self.composition = composition
         self.services = services
         self.principal = principal
-        self.scope = scope
+        self.caller = caller
+        self.scope = self._scope()
         self.page_limit = page_limit
         self._loaders: dict[Hashable, BatchLoader[Any, Any]] = {}
 
@@ -33,14 +36,27 @@ class Context:
     def organization_id(self) -> str:
         """The organization that the caller acts for; raises ``Unauthenticated`` when there is none."""
         if self.principal.organization_id is None:
-            message = "Sign in first: send a bearer token in the Authorization header."
-            raise Unauthenticated(message)
+            if self.principal.signed_in:
+                message = "You act for no organization. Name one of yours in the header X-Organization-Id."
+                raise Forbidden(message)
+            raise Unauthenticated(str(SignInRequired(self.principal.hint)))
         return self.principal.organization_id
+
+    @property
+    def user_id(self) -> str:
+        """The person who asks; raises ``SignInRequired``, and ``PersonRequired`` when it is an API key."""
+        if self.principal.user_id is None:
+            raise PersonRequired if self.principal.signed_in else SignInRequired(self.principal.hint)
+        return self.principal.user_id
+
+    def _scope(self) -> Scope:
+        origin = self.caller.origin(self.principal.user_id)
+        return self.services.database.scoped(self.principal.organization_id, origin)
 
     def become(self, principal: Principal) -> None:
         """Goes on as somebody else: what follows in an operation that signs in is read with the new rights."""
         self.principal = principal
-        self.scope = self.services.database.scoped(principal.organization_id)
+        self.scope = self._scope()
         self._loaders.clear()
 
     def loader(self, load: Load | str) -> BatchLoader[Any, Any]:

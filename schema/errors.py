@@ -7,9 +7,10 @@ logged with a correlation id and reaches the client as ``INTERNAL`` with that id
 
 from collections.abc import Callable, Mapping
 from enum import Enum
+from types import UnionType
 from typing import Any
 
-from auth.errors import AccessDenied, AccessError, SignInRequired
+from auth.errors import AccessDenied, AccessError, NotAMember, PersonRequired, SignInRequired
 from datasources.database.engine import UnstorableText
 from datasources.database.scope import NoOrganization
 from datasources.paging import ForeignPosition
@@ -108,8 +109,9 @@ def _denied(error: AccessDenied) -> GatewayError:
     return Forbidden(str(error), extensions=error.details)
 
 
-_FROM_BELOW: tuple[tuple[type[Exception], Callable[[Any], GatewayError]], ...] = (
+_FROM_BELOW: tuple[tuple[type[Exception] | UnionType, Callable[[Any], GatewayError]], ...] = (
     (AccessDenied, _denied),
+    (NotAMember | PersonRequired, lambda error: Forbidden(str(error))),
     (AccessError, lambda error: Unauthenticated(str(error))),
     (NoOrganization, lambda _: Unauthenticated(str(SignInRequired()))),
     (ForeignPosition, lambda _: BadRequest("That is not a cursor of this list. Send a cursor exactly as you got it.")),

@@ -35,7 +35,7 @@ class Requirement:
     def check(self, principal: Principal) -> None:
         """Raises ``SignInRequired`` or ``AccessDenied``."""
         if not principal.signed_in:
-            raise SignInRequired
+            raise SignInRequired(principal.hint)
         for groups in self.scopes:
             if not principal.has(groups):
                 raise AccessDenied([sorted(group) for group in groups])

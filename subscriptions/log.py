@@ -9,11 +9,11 @@ comes twice.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from datasources.database.engine import Database, Scope
+from datasources.database.engine import Announced, Database, Scope
 from datasources.database.events import BEGINNING, EventPosition, EventRow, all_events_after, events_after, head
 
 logger = logging.getLogger(__name__)
@@ -58,21 +58,26 @@ class EventLog:
         self._position = BEGINNING
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.observers: list[Callable[[EventRow], None]] = []
+        """Told of every event of every organization, in order, whoever wrote it."""
 
     async def __aenter__(self) -> Self:
         """Begins at the present end of the log."""
         self._position = await head(self._database)
-        self._database.after_commit.append(self._wake.set)
+        self._database.after_commit.append(self._told)
         self._task = asyncio.create_task(self._run(), name="event-log-tail")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Stops the tail."""
-        self._database.after_commit.remove(self._wake.set)
+        self._database.after_commit.remove(self._told)
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+
+    def _told(self, _: Sequence[Announced]) -> None:
+        self._wake.set()
 
     @property
     def followers(self) -> int:
@@ -141,6 +146,8 @@ class EventLog:
         while True:
             batch = await all_events_after(self._database, self._position, BATCH)
             for event in batch:
+                for observe in self.observers:
+                    observe(event)
                 for follower in self._followers.get(event.organization_id, ()):
                     follower.offer(event)
                 self._position = event.place

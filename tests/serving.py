@@ -17,7 +17,6 @@ import uvicorn
 from starlette.applications import Starlette
 
 from auth.passwords import Passwords
-from auth.tokens import signing_key
 from datasources.database.engine import Database
 from datasources.database.migrate import BUILT_IN, upgrade
 from datasources.database.seed import seed
@@ -25,6 +24,7 @@ from gateway.app import create_app
 from gateway.demo import PASSWORD
 from gateway.settings import Settings
 from schema.platform import Platform
+from tests.keys import make_keys
 from tests.servers.postgres import PostgresServer
 
 ADA, GRACE = "ada@example.com", "grace@example.com"
@@ -95,8 +95,8 @@ def running(
             data_dir=folder,
             port=port,
             demo=False,
-            signing_key_file=_key(folder),
-            **settings,
+            signing_key_file=make_keys(folder),
+            **{"anonymous_per_minute": 100_000, **settings},
         )
         app = create_app(chosen, platforms=platforms)
         config = uvicorn.Config(
@@ -114,12 +114,6 @@ def running(
         finally:
             server.should_exit = True
             thread.join(timeout=30)
-
-
-def _key(folder: Path) -> Path:
-    path = folder / "signing-key.pem"
-    signing_key(path, create=True)
-    return path
 
 
 def fill(database_url: str) -> None:

@@ -137,6 +137,13 @@ def json_has_any(column: ColumnElement[Any], parameter: str) -> ColumnElement[bo
     return _JsonHasAny(column, bindparam(parameter, type_=TextArray()))
 
 
+class Sealed(TypeDecorator[str]):
+    """A text that is encrypted under a key of the keyring: ``secrets rotate`` finds the columns by this type."""
+
+    impl = Text
+    cache_ok = True
+
+
 def primary_id() -> Column[str]:
     """The primary key of nearly every table."""
     return Column("id", Id, primary_key=True)

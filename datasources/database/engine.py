@@ -1,11 +1,11 @@
 """Connections, the two ways to read, and the one way to write."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Executable, Insert, Select, Table, event
 from sqlalchemy.engine import URL, make_url
@@ -77,15 +77,38 @@ def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+class Announced(NamedTuple):
+    """An event that was written: the name of its type, and what it happened to."""
+
+    type: str
+    subject_id: str
+
+
+class Origin(NamedTuple):
+    """Where a request came from; personal data, which the audit trail keeps aside.
+
+    ``user_id`` is whose data it is, where that is known.
+    """
+
+    address: str | None = None
+    user_agent: str | None = None
+    user_id: str | None = None
+
+
+NOWHERE = Origin()
+
+
 class Database:
     """The connections of one database, and what happens after a commit.
 
     Reads run outside transactions (each statement sees a consistent state) on the thin path of ``reading``, writes in a
     transaction of SQLAlchemy's. On SQLite there is one writing connection, so that writers of this process queue here
-    rather than collide there. ``observers`` are told the SQL of every statement that is run.
+    rather than collide there. ``observers`` are told the SQL of every statement that is run, ``after_commit`` the
+    events that a transaction of this process has written. ``audit_key`` (32 bytes) is what the audit trail is hashed
+    under; without it nothing that leaves an entry there can be done.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, audit_key: bytes | None = None) -> None:
         self.url = async_url(url)
         self.dialect = self.url.get_backend_name()
         sqlite = self.dialect == "sqlite"
@@ -99,7 +122,8 @@ class Database:
         self._reader: Reader = (
             SqliteReader(self.url, pool_size, _configure) if sqlite else PostgresReader(self.url, pool_size)
         )
-        self.after_commit: list[Callable[[], None]] = []
+        self.audit_key = audit_key
+        self.after_commit: list[Callable[[Sequence[Announced]], None]] = []
         self.observers: list[Callable[[str], None]] = []
 
     @property
@@ -118,9 +142,9 @@ class Database:
         for observe in self.observers:
             observe(sql)
 
-    def scoped(self, organization_id: str | None) -> "Scope":
+    def scoped(self, organization_id: str | None, origin: "Origin | None" = None) -> "Scope":
         """A handle that reads and writes as this organization; ``None``: only what is open to everybody."""
-        return Scope(self, organization_id)
+        return Scope(self, organization_id, origin=origin or NOWHERE)
 
     def unscoped(self, reason: str) -> "Scope":
         """A handle over all organizations. ``reason`` says why that is right; a test lists every use."""
@@ -144,6 +168,7 @@ class Scope:
     database: Database
     organization_id: str | None
     every_organization: bool = False
+    origin: Origin = NOWHERE
 
     @property
     def dialect(self) -> str:
@@ -183,17 +208,27 @@ class Scope:
         async with self.database.writer.connect() as connection, connection.begin():
             transaction = Transaction(self, connection)
             yield transaction
-        for wake in self.database.after_commit if transaction.wrote_events else ():
-            wake()
+            for finish in transaction.before_commit:
+                await finish()
+        for tell in self.database.after_commit if transaction.announced else ():
+            tell(transaction.announced)
+        for act in transaction.after_commit:
+            act()
 
 
 @dataclass(slots=True)
 class Transaction:
-    """A unit of work on one connection, as one organization."""
+    """A unit of work on one connection, as one organization.
+
+    ``before_commit`` runs at the end, within the transaction: for what takes a lock that others wait for.
+    ``after_commit`` is called once it has committed, and must not fail.
+    """
 
     scope: Scope
     connection: AsyncConnection
-    wrote_events: bool = field(default=False)
+    announced: list[Announced] = field(default_factory=list)
+    before_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
 
     async def fetch(
         self, statement: Executable, row: Callable[..., R], parameters: Mapping[str, object] | None = None

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Insert, Select, Text, bindparam, cast, desc, func, literal, select, tuple_
 
 from datasources.database.columns import Big, any_of
-from datasources.database.engine import Database, Scope, Transaction
+from datasources.database.engine import Announced, Database, Scope, Transaction
 from datasources.database.ids import new_id
 from datasources.database.scope import TENANT
 from datasources.database.tables.gateway import events
@@ -98,7 +98,7 @@ async def append_event(transaction: Transaction, event: NewEvent) -> str:
     }
     statement = _insert(transaction.scope.dialect)
     await transaction.connection.execute(statement, row)
-    transaction.wrote_events = True
+    transaction.announced.append(Announced(event.type, event.subject_id))
     return identity
 
 

@@ -17,6 +17,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Column, Connection, MetaData, Table, Text, bindparam, delete, insert, inspect, select, text
 
 from datasources.database.engine import Database
+from datasources.database.tables import access as _access  # noqa: F401 -- its tables are of the gateway's branch
 from datasources.database.tables import attribution, billing, gateway, marketplace, messaging
 from datasources.database.tables.metadata import metadata
 

@@ -4,10 +4,10 @@
 the transports only read it from the wire and write the answer.
 """
 
+from gateway.graphql.authentication import Authentication
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.engine import EventId, MakeContext
-from gateway.graphql.headers import Authenticate
 from gateway.graphql.limits import Limits
 from gateway.graphql.multipart import UploadedFile
 
-__all__ = ["Authenticate", "EventId", "GraphQLEndpoint", "Limits", "MakeContext", "UploadedFile"]
+__all__ = ["Authentication", "EventId", "GraphQLEndpoint", "Limits", "MakeContext", "UploadedFile"]

@@ -3,8 +3,8 @@
 from graphql import GraphQLSchema
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from gateway.graphql.authentication import Admit, Authentication
 from gateway.graphql.engine import Engine, EventId, MakeContext
-from gateway.graphql.headers import Authenticate
 from gateway.graphql.http import HTTPTransport, Page
 from gateway.graphql.limits import Limits
 from gateway.graphql.websocket import WebSocketTransport
@@ -13,28 +13,29 @@ from gateway.graphql.websocket import WebSocketTransport
 class GraphQLEndpoint:
     """GraphQL over HTTP, WebSocket and SSE at one path.
 
-    ``authenticate`` gets the lower-cased headers of a request; on a socket, the handshake's with the string entries of
-    the ``connection_init`` payload over them. ``make_context`` makes what resolvers get as ``info.context``, anew for
-    each operation and for each event of a subscription. ``page`` answers browsers that navigate to the path.
+    ``authentication`` says who is asking. ``make_context`` makes what resolvers get as ``info.context``, anew for each
+    operation and for each event of a subscription. ``admit`` may turn operations away before they begin, on every
+    transport. ``page`` answers browsers that navigate to the path.
     ``event_id`` gives events their cursor. Pages of ``allowed_origins`` may open sockets besides those of this host;
     CORS for HTTP is the application's.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what an application decides, each by its name
         self,
         schema: GraphQLSchema,
         *,
-        authenticate: Authenticate,
+        authentication: Authentication,
         make_context: MakeContext,
         limits: Limits,
+        admit: Admit | None = None,
         allowed_origins: frozenset[str] = frozenset(),
         page: Page | None = None,
         event_id: EventId | None = None,
         path: str = "/graphql",
     ) -> None:
-        self._engine = Engine(schema, make_context, limits, event_id)
-        self._http = HTTPTransport(self._engine, authenticate, page)
-        self._websocket = WebSocketTransport(self._engine, authenticate, allowed_origins)
+        self._engine = Engine(schema, make_context, limits, authentication, admit=admit, event_id=event_id)
+        self._http = HTTPTransport(self._engine, page)
+        self._websocket = WebSocketTransport(self._engine, allowed_origins)
         self._path = path
 
     @property

@@ -37,13 +37,13 @@ async def execute_operation(schema: GraphQLSchema, operation: Operation, context
 
 
 async def subscribe_operation(
-    schema: GraphQLSchema, operation: Operation, make_context: Callable[[], object]
+    schema: GraphQLSchema, operation: Operation, make_context: Callable[[], Awaitable[object]]
 ) -> AsyncGenerator[SubscriptionEvent, None]:
     """Run a subscription: one context for its source, and a new one for each event.
 
     Raises RequestError when the variables do not fit or the source cannot be opened, and whatever the source raises.
     """
-    executor = _executor(schema, operation, make_context())
+    executor = _executor(schema, operation, await make_context())
     opening = create_source_event_stream(executor)
     opened = await opening if _is_awaitable(opening) else opening
     if isinstance(opened, ExecutionResult):
@@ -54,7 +54,7 @@ async def subscribe_operation(
     try:
         async for value in source:
             event_executor = executor.build_per_event_executor(value)
-            event_executor.context_value = make_context()
+            event_executor.context_value = await make_context()
             result = execute_subscription_event(event_executor)
             yield SubscriptionEvent(value, cast("ExecutionResult", await result if _is_awaitable(result) else result))
     finally:

@@ -1,14 +1,8 @@
-"""Headers as the rest of the gateway reads them, and how it learns from them who is asking."""
+"""Headers as the rest of the gateway reads them."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import Iterable
 
 from starlette.types import Scope
-
-from auth.principal import Principal
-
-Authenticate: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Principal]]
-"""Says who sent these lower-cased headers; raises auth.errors.AccessError when they prove nobody."""
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -22,6 +16,12 @@ def headers_of(scope: Scope) -> dict[str, str]:
             value = f"{headers[name]}{separator}{value}"
         headers[name] = value
     return headers
+
+
+def address_of(scope: Scope) -> str:
+    """The client's IP address; what proxies that are trusted say of it is in the scope already."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def media_type(content_type: str) -> tuple[str, str | None]:

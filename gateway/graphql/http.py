@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from auth.principal import Principal
+from auth.caller import Caller, Reply
+from auth.principal import ANONYMOUS, Principal
 from gateway.graphql.body import Body, ClientGone
 from gateway.graphql.documents import Operation
 from gateway.graphql.engine import Engine, Payload
-from gateway.graphql.headers import Authenticate, headers_of, media_type
+from gateway.graphql.headers import address_of, headers_of, media_type
 from gateway.graphql.masking import Header, RequestError
 from gateway.graphql.multipart import PREFLIGHT_HEADERS, multipart_request
 from gateway.graphql.negotiation import EVENTS, GRAPHQL, HTML, JSON, names_event_stream, preferred
@@ -33,10 +34,9 @@ _MIB = 1 << 20
 class HTTPTransport:
     """The ASGI application behind the HTTP route."""
 
-    def __init__(self, engine: Engine, authenticate: Authenticate, page: Page | None) -> None:
+    def __init__(self, engine: Engine, page: Page | None) -> None:
         self._engine = engine
         self._limits = engine.limits
-        self._authenticate = authenticate
         self._page = page
         self._streams: set[EventStream] = set()
         self._closing = False
@@ -111,34 +111,35 @@ class HTTPTransport:
                 "A subscription is answered with events: send Accept: text/event-stream, or use a WebSocket.",
                 status=406,
             )
-        try:
-            principal = await self._authenticate(exchange.headers)
-        except Exception as error:
-            raise RequestError.of_exception(error) from error
+        streamed = is_subscription or exchange.media == EVENTS
+        caller = exchange.caller(streamed=streamed)
+        principal = await self._engine.authenticate(caller)
         if is_subscription:
-            await self._stream(exchange, self._engine.subscribe(operation, principal), principal)
-        elif exchange.media == EVENTS:
-            await self._stream(exchange, self._one(operation, principal), principal)
+            await self._stream(exchange, self._engine.subscribe(operation, principal, caller), principal)
+        elif streamed:
+            await self._stream(exchange, self._one(operation, principal, caller), principal)
         else:
-            payload = await self._execute(exchange, operation, principal)
-            await exchange.respond(200, payload.body)
+            payload = await self._execute(exchange, operation, principal, caller)
+            await exchange.respond(200, payload.body, exchange.cookies())
 
-    async def _execute(self, exchange: "_Exchange", operation: Operation, principal: Principal) -> Payload:
+    async def _execute(
+        self, exchange: "_Exchange", operation: Operation, principal: Principal, caller: Caller
+    ) -> Payload:
         """Run the operation; a query stops when its client leaves, a mutation that has begun is carried through."""
         if operation.type is OperationType.MUTATION:
-            return await self._engine.execute(operation, principal)
+            return await self._engine.execute(operation, principal, caller)
         exchange.cancel_when_client_leaves()
         try:
-            return await self._engine.execute(operation, principal)
+            return await self._engine.execute(operation, principal, caller)
         finally:
             exchange.stop_watching()
 
-    async def _one(self, operation: Operation, principal: Principal) -> AsyncGenerator[Payload, None]:
+    async def _one(self, operation: Operation, principal: Principal, caller: Caller) -> AsyncGenerator[Payload, None]:
         """The only event of a query or a mutation; as in ``_execute``, leaving stops the one and not the other."""
         if operation.type is not OperationType.MUTATION:
-            yield await self._engine.execute(operation, principal)
+            yield await self._engine.execute(operation, principal, caller)
             return
-        running = asyncio.create_task(self._engine.execute(operation, principal))
+        running = asyncio.create_task(self._engine.execute(operation, principal, caller))
         try:
             yield await asyncio.shield(running)
         finally:
@@ -149,10 +150,10 @@ class HTTPTransport:
     ) -> None:
         if self._closing:
             raise RequestError.of("The server is shutting down; connect again.", status=503, code=ErrorCode.INTERNAL)
-        stream = EventStream(exchange.receive, exchange.send, self._limits)
+        stream = EventStream(exchange.receive, exchange.send, self._limits, self._engine.authentication)
         self._streams.add(stream)
         try:
-            await stream.run(payloads, principal.expires_at if principal else None)
+            await stream.run(payloads, principal or ANONYMOUS)
         finally:
             self._streams.discard(stream)
 
@@ -181,10 +182,20 @@ class _Exchange:
         self.send = send
         self.method: str = scope["method"]
         self.headers = headers_of(scope)
+        self._reply = Reply()
         self.media = preferred(self.headers.get("accept"))
         self.client_gone = False
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
+
+    def caller(self, *, streamed: bool) -> Caller:
+        """Who sent this, for authentication; a stream has sent its headers before anything runs."""
+        method: Literal["GET", "POST"] = "GET" if self.method == "GET" else "POST"
+        return Caller(self.headers, address_of(self.scope), method, None if streamed else self._reply)
+
+    def cookies(self) -> list[Header]:
+        """What the operation set."""
+        return [(b"set-cookie", cookie.encode("latin-1")) for cookie in self._reply.cookies]
 
     def is_navigation(self) -> bool:
         """Whether a browser asks for a page to show; the page itself reads a ``query`` in its address."""

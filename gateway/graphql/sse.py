@@ -7,10 +7,11 @@ A frame ends in a bare ``\n\n``, which is all that some clients split on. Events
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, datetime
 
 from starlette.types import Receive, Send
 
+from auth.principal import ANONYMOUS, Principal
+from gateway.graphql.authentication import Authentication, seconds_left
 from gateway.graphql.body import ClientGone
 from gateway.graphql.engine import Payload
 from gateway.graphql.limits import Limits
@@ -48,19 +49,28 @@ def errors_frame(refusal: RequestError) -> bytes:
 class EventStream:
     """One HTTP response that carries the events of one operation."""
 
-    def __init__(self, receive: Receive, send: Send, limits: Limits) -> None:
+    def __init__(self, receive: Receive, send: Send, limits: Limits, authentication: Authentication) -> None:
         self._receive = receive
         self._send = send
         self._limits = limits
+        self._authentication = authentication
+        self._rights_changed = asyncio.Event()
         self._written_at = 0.0
         self._pump: asyncio.Task[None] | None = None
         self._stopped = False
 
-    async def run(self, payloads: AsyncGenerator[Payload, None], expires_at: datetime | None = None) -> None:
-        """Send all ``payloads``, and end when they do, the client leaves, ``stop`` is called or ``expires_at`` comes.
+    async def run(self, payloads: AsyncGenerator[Payload, None], principal: Principal = ANONYMOUS) -> None:
+        """Send all ``payloads``; end when they do, the client leaves, ``stop`` is called or the principal's rights end.
 
         However it ends, ``payloads`` is closed when this returns. Raises ClientGone when the client stopped reading.
         """
+        stop_watching = self._authentication.watch(principal, self._rights_changed.set)
+        try:
+            await self._run(payloads, principal)
+        finally:
+            stop_watching()
+
+    async def _run(self, payloads: AsyncGenerator[Payload, None], principal: Principal) -> None:
         async with aclosing(payloads):
             await self._send(_START)
             await self._write(HEARTBEAT)
@@ -70,7 +80,7 @@ class EventStream:
             gone = asyncio.create_task(self._client_gone())
             expired = False
             try:
-                await self._watch(pump, gone, expires_at)
+                await self._watch(pump, gone, principal)
                 expired = not pump.done() and not gone.done()
             finally:
                 pump.cancel()
@@ -99,16 +109,31 @@ class EventStream:
             await self._write(errors_frame(refusal))
         await self._write(COMPLETE)
 
-    async def _watch(self, pump: asyncio.Task[None], gone: asyncio.Task[None], expires_at: datetime | None) -> None:
+    async def _watch(self, pump: asyncio.Task[None], gone: asyncio.Task[None], principal: Principal) -> None:
         """Keep the stream from being silent until something ends it."""
-        now = asyncio.get_running_loop().time
-        expires = now() + (expires_at - datetime.now(UTC)).total_seconds() if expires_at else float("inf")
-        while not pump.done() and not gone.done() and now() < expires:
-            beat = self._written_at + self._limits.heartbeat_seconds
-            if now() >= beat:
-                await self._write(HEARTBEAT)
-                continue
-            await asyncio.wait((pump, gone), timeout=min(beat, expires) - now(), return_when=asyncio.FIRST_COMPLETED)
+        changed = asyncio.create_task(self._rights_changed.wait())
+        try:
+            while not pump.done() and not gone.done():
+                now = asyncio.get_running_loop().time()
+                beat = self._written_at + self._limits.heartbeat_seconds
+                if now >= beat:
+                    await self._write(HEARTBEAT)
+                    continue
+                left = seconds_left(principal)
+                if changed.done() or left <= 0:
+                    self._rights_changed.clear()
+                    changed.cancel()
+                    changed = asyncio.create_task(self._rights_changed.wait())
+                    renewed = await self._authentication.renew(principal)
+                    if renewed is None:
+                        return
+                    principal = renewed
+                    continue
+                await asyncio.wait(
+                    (pump, gone, changed), timeout=min(beat - now, left), return_when=asyncio.FIRST_COMPLETED
+                )
+        finally:
+            changed.cancel()
 
     async def _write(self, frame: bytes) -> None:
         """Send one frame; raises ClientGone when nobody reads."""

@@ -1,19 +1,22 @@
 """GraphQL over WebSocket: the graphql-transport-ws subprotocol."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing, suppress
-from datetime import UTC, datetime
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from graphql import OperationType
 from starlette.types import Message, Receive, Scope, Send
 
+from auth.caller import Caller
 from auth.errors import AccessError
 from auth.principal import Principal
+from gateway.graphql.authentication import seconds_left
 from gateway.graphql.body import ClientGone
 from gateway.graphql.documents import Operation
 from gateway.graphql.engine import Engine
-from gateway.graphql.headers import Authenticate, headers_of
+from gateway.graphql.headers import address_of, headers_of
 from gateway.graphql.masking import Masking, RequestError
 from gateway.graphql.messages import (
     CONNECTION_ACK,
@@ -43,13 +46,19 @@ _INIT_TIMEOUT = 4408
 _SUBSCRIBER_EXISTS = 4409
 _TOO_MANY_INITS = 4429
 
+_LONGEST_TIMER = 30 * 86_400.0
+"""Seconds; what ends later than that is looked at when its rights change."""
+
+
+def _nothing() -> None:
+    pass
+
 
 class WebSocketTransport:
     """The ASGI application behind the WebSocket route."""
 
-    def __init__(self, engine: Engine, authenticate: Authenticate, allowed_origins: frozenset[str]) -> None:
+    def __init__(self, engine: Engine, allowed_origins: frozenset[str]) -> None:
         self._engine = engine
-        self._authenticate = authenticate
         self._allowed_origins = allowed_origins
         self._sockets: set[_Socket] = set()
         self._closing = False
@@ -64,7 +73,7 @@ class WebSocketTransport:
             return
         spoken = SUBPROTOCOL in scope["subprotocols"]
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if spoken else None})
-        socket = _Socket(self._engine, self._authenticate, headers, receive, send)
+        socket = _Socket(self._engine, headers, address_of(scope), receive, send)
         if not spoken:
             await socket.close(_SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
         elif self._closing:
@@ -105,18 +114,19 @@ class _Close(Exception):
 class _Socket:
     """One client's socket: a reader, and one task for each operation, so that none holds up another."""
 
-    def __init__(
-        self, engine: Engine, authenticate: Authenticate, headers: dict[str, str], receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, engine: Engine, headers: dict[str, str], address: str, receive: Receive, send: Send) -> None:
         self._engine = engine
-        self._authenticate = authenticate
-        self._headers = headers
+        self._caller = Caller(headers, address, "SOCKET")
         self._receive = receive
         self._send = send
         self._closed = False
         self._initialised = False
         self._principal: Principal | None = None
-        self._deadline: float | None = None
+        self._stop_watching: Callable[[], None] = _nothing
+        self._init_deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._recheck: asyncio.Task[None] | None = None
+        self._stale = False
         self._operations: dict[str, asyncio.Task[None]] = {}
         # Also those that the client has completed and that still clean up, and mutations that go on without it.
         self._tasks: set[asyncio.Task[None]] = set()
@@ -124,7 +134,7 @@ class _Socket:
 
     async def serve(self) -> None:
         """Read messages until either side closes, then end what still runs."""
-        self._deadline = asyncio.get_running_loop().time() + self._engine.limits.ws_init_seconds
+        self._init_deadline = asyncio.get_running_loop().time() + self._engine.limits.ws_init_seconds
         try:
             while (text := await self._next_text()) is not None:
                 await self._handle(text)
@@ -133,6 +143,11 @@ class _Socket:
         except ClientGone:
             return
         finally:
+            self._stop_watching()
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._recheck is not None:
+                self._recheck.cancel()
             await self._end_operations()
 
     async def close(self, code: int, reason: str) -> None:
@@ -146,12 +161,10 @@ class _Socket:
     async def _next_text(self) -> str | None:
         """The next message, or ``None`` when the socket is closed."""
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(self._init_deadline):
                 message: Message = await self._receive()
         except TimeoutError:
-            if self._principal is None:
-                raise _Close(_INIT_TIMEOUT, "Connection initialisation timeout") from None
-            raise _Close(_FORBIDDEN, "Forbidden") from None
+            raise _Close(_INIT_TIMEOUT, "Connection initialisation timeout") from None
         if message["type"] == "websocket.disconnect":
             return None
         text: str | None = message.get("text")
@@ -183,19 +196,46 @@ class _Socket:
             raise _Close(_TOO_MANY_INITS, "Too many initialisation requests")
         self._initialised = True
         given = {name.lower(): value for name, value in message.payload.items() if isinstance(value, str)}
+        self._caller = replace(self._caller, headers={**self._caller.headers, **given})
         try:
-            principal = await self._authenticate({**self._headers, **given})
+            self._principal = await self._engine.authentication.authenticate(self._caller)
         except AccessError:
             raise _Close(_FORBIDDEN, "Forbidden") from None
         except Exception as error:
             Masking().internal(error)
             raise _Close(_INTERNAL_ERROR, "Internal error") from error
-        self._principal = principal
-        self._deadline = None
-        if principal.expires_at is not None:
-            left = (principal.expires_at - datetime.now(UTC)).total_seconds()
-            self._deadline = asyncio.get_running_loop().time() + left
+        self._init_deadline = None
+        self._stop_watching = self._engine.authentication.watch(self._principal, self._look_again)
+        self._look_again_when_it_ends(self._principal)
         await self._send_text(CONNECTION_ACK)
+
+    def _look_again_when_it_ends(self, principal: Principal) -> None:
+        left = seconds_left(principal)
+        if left < _LONGEST_TIMER:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, left), self._look_again)
+
+    def _look_again(self) -> None:
+        """What proved who this is has ended, or its rights have changed."""
+        if self._recheck is None or self._recheck.done():
+            self._recheck = asyncio.create_task(self._renew())
+        else:
+            self._stale = True
+
+    async def _renew(self) -> None:
+        """Goes on with the rights of this moment, or closes the socket: with 4403, upon which clients come back."""
+        while self._principal is not None:
+            self._stale = False
+            renewed = await self._engine.authentication.renew(self._principal)
+            if renewed is None:
+                await self.close(_FORBIDDEN, "Forbidden")
+                return
+            self._principal = renewed
+            if not self._stale:
+                break
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._principal is not None:
+            self._look_again_when_it_ends(self._principal)
 
     async def _subscribe(self, message: Subscribe) -> None:
         if self._principal is None:
@@ -230,11 +270,13 @@ class _Socket:
     async def _operate(self, id: str, operation: Operation, principal: Principal) -> None:
         try:
             if operation.type is OperationType.SUBSCRIPTION:
-                async with aclosing(self._engine.subscribe(operation, principal)) as payloads:
+                async with aclosing(self._engine.subscribe(operation, principal, self._caller)) as payloads:
                     async for payload in payloads:
                         await self._send_of(id, next_message(id, payload))
             else:
-                await self._send_of(id, next_message(id, await self._engine.execute(operation, principal)))
+                await self._send_of(
+                    id, next_message(id, await self._engine.execute(operation, principal, self._caller))
+                )
             last = complete_message(id)
         except RequestError as refusal:
             last = error_message(id, refusal.errors)

@@ -107,7 +107,7 @@ async def _moved(context: Context, order_id: str, wanted: str, note: str | None)
     if note is not None and (len(note) > MAX_NOTE or "\0" in note):
         message = f"A note has at most {MAX_NOTE} characters, none of them U+0000."
         return OrderPayload(order=None, user_errors=[user_error(UserErrorCode.INVALID, message, "note")])
-    actor = context.principal.user_id or ""
+    actor = context.principal.actor
     return await _changed(
         context, order_id, lambda transaction: move_service_order(transaction, order_id, wanted, actor=actor, note=note)
     )
@@ -140,7 +140,7 @@ class PaymentMutations:
             return OrderPayload(order=None, user_errors=[error])
         kind = "IMAGE" if stored.content_type.startswith("image/") else "DOCUMENT"
         proof = Proof(kind, stored.content_type, stored.size, stored.sha256)
-        actor = context.principal.user_id or ""
+        actor = context.principal.actor
         return await _changed(
             context, order_id, lambda transaction: submit_proof(transaction, order_id, proof, actor=actor)
         )

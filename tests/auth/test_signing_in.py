@@ -11,7 +11,8 @@ from sqlalchemy import select, text
 from auth.principal import MemberRole
 from auth.scopes import ROLE_SCOPES
 from datasources.database.engine import Database
-from datasources.database.tables.gateway import audit_entries, organizations
+from datasources.database.tables.access import audit_entries
+from datasources.database.tables.gateway import organizations
 from gateway.demo import PASSWORD
 from tests.orders.desk import KENJI, VICTOR, add_viewer, count_of, organization_of
 from tests.serving import ADA, GRACE, Running

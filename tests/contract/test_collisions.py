@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from auth.tokens import signing_key
 from gateway.app import create_app
 from gateway.platforms import BUILT_IN
 from gateway.settings import Settings
@@ -16,6 +15,7 @@ from schema.order import Order
 from schema.platform import Platform
 from schema.roots import Mutation, Subscription
 from tests.contract.outsiders import plain, with_event, with_field, with_node, with_value
+from tests.keys import make_keys
 
 Make = Callable[[str], Platform]
 
@@ -86,7 +86,7 @@ def test_a_platform_has_a_source_of_what_it_does_not_supply() -> None:
 
 
 def test_the_gateway_does_not_start(tmp_path: Path) -> None:
-    signing_key(tmp_path / "signing-key.pem", create=True)
+    make_keys(tmp_path)
     settings = Settings(_env_file=None, database_url=f"sqlite:///{tmp_path / 'a.db'}", data_dir=tmp_path)
     with pytest.raises(CompositionError, match=r"north.*south"):
         create_app(settings, platforms=[*BUILT_IN, with_field("north", "weather"), with_field("south", "weather")])

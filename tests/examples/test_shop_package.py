@@ -7,12 +7,12 @@ from pathlib import Path
 
 import httpx
 
-from auth.tokens import signing_key
 from datasources.database.events import EventPosition, position_of
 from gateway.platforms import BUILT_IN, chosen
 from schema.composition import compose
 from tests.examples.package import SHOP, seen, shop_in
 from tests.examples.shop import SECRET, Shop, businesses, migrate, next_data, subscribed
+from tests.keys import make_keys
 from tests.servers.process import free_port, scratch_folder
 from tests.servers.process import running as process_running
 from tests.serving import ADA, Running, running
@@ -31,7 +31,7 @@ def test_it_is_run_from_the_command_line_like_those_built_in(
     installed: Path, database_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
-    signing_key(tmp_path / "signing-key.pem", create=True)
+    make_keys(tmp_path)
     environment = {
         "DATABASE_URL": database_url,
         "DATA_DIR": str(tmp_path),
@@ -136,7 +136,7 @@ def test_settings_that_cannot_be_stop_the_start_with_their_names(installed: Path
         "SHOP_WEBHOOK_SECRET": "short",
         "SHOP_UPSTREAM_URL": "nowhere",
     }
-    signing_key(tmp_path / "signing-key.pem", create=True)
+    make_keys(tmp_path)
     refused = subprocess.run(
         tributary(installed, "serve", **environment), cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -15,7 +15,8 @@ from auth.passwords import Passwords
 from datasources.database.columns import Id, any_of
 from datasources.database.engine import Database
 from datasources.database.ids import new_id
-from datasources.database.tables.gateway import audit_entries, events, memberships, order_actions, users
+from datasources.database.tables.access import audit_entries
+from datasources.database.tables.gateway import events, memberships, order_actions, users
 from datasources.database.tables.messaging import service_orders
 from gateway.demo import PASSWORD
 from tests.serving import ADA, Running

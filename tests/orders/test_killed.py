@@ -19,12 +19,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
-from auth.tokens import signing_key
 from datasources.database.engine import Database
 from datasources.database.events import BEGINNING, EventPosition, all_events_after, head, position_of
 from datasources.database.tables.gateway import events
 from gateway.demo import PASSWORD
 from tests.gateway.program import PATIENCE_SECONDS, command, environment
+from tests.keys import make_keys
 from tests.orders.desk import http_client, new_orders, recorded
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import free_port
@@ -69,7 +69,7 @@ class Gateway:
         self._process: subprocess.Popen[bytes] | None = None
         self._up = asyncio.Event()
         self.url = f"http://127.0.0.1:{self._port}/graphql"
-        signing_key(folder / "signing-key.pem", create=True)
+        make_keys(folder)
 
     async def start(self) -> None:
         """Starts it and waits until it answers."""

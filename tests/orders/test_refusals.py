@@ -2,7 +2,8 @@
 
 import pytest
 
-from datasources.database.tables.gateway import audit_entries, events, order_actions
+from datasources.database.tables.access import audit_entries
+from datasources.database.tables.gateway import events, order_actions
 from datasources.database.tables.messaging import media
 from tests.orders.desk import KENJI, PNG, VICTOR, Desk, add_viewer, count_of
 from tests.serving import GRACE

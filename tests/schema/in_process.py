@@ -12,7 +12,6 @@ import httpx
 from sqlalchemy import text
 
 from auth.principal import ANONYMOUS, Principal
-from auth.tokens import signing_key
 from datasources.database.engine import Database
 from datasources.database.tables.metadata import metadata
 from gateway.app import Gateway, create_app
@@ -22,6 +21,7 @@ from gateway.graphql.masking import RequestError
 from gateway.graphql.request import GraphQLRequest
 from gateway.settings import Settings
 from schema.composed import Composition
+from tests.keys import make_keys
 
 LONGEST_PAGE = 1_000
 """Rows of a page: more than Grace has of anything."""
@@ -144,8 +144,7 @@ class InProcess:
 @asynccontextmanager
 async def in_process(database_url: str, folder: Path) -> AsyncIterator[InProcess]:
     """Runs a gateway with every built-in platform until the block ends."""
-    key_file = folder / "signing-key.pem"
-    signing_key(key_file, create=True)
+    key_file = make_keys(folder)
     settings = Settings(
         _env_file=None,
         database_url=database_url,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from datasources.database.seed.rows import Draw, Row
-from datasources.database.tables.gateway import audit_entries, memberships, organizations, users
+from datasources.database.tables.gateway import memberships, organizations, users
 
 FOUNDED = datetime(2024, 4, 25, 12, tzinfo=UTC)
 """When it all began, whatever the present of the demo is: people and organizations keep their ids."""
@@ -165,6 +165,7 @@ def people_rows(seed: int, password_hash: str) -> Iterator[tuple[str, Row]]:
                     "preferences": {"theme": draw.choice(["light", "dark", "system"])},
                     "created_at": created_at,
                     "disabled_at": None,
+                    "email_verified_at": created_at,
                 },
             ),
         )
@@ -179,8 +180,8 @@ def organization(seed: int, tenant: Tenant, user_ids: dict[str, str]) -> Organiz
     )
 
 
-def organization_rows(seed: int, now: datetime, found: Organization) -> Iterator[Row]:
-    """The organization, its memberships, and the last sign-ins of its people."""
+def organization_rows(seed: int, found: Organization) -> Iterator[Row]:
+    """The organization and its memberships."""
     draw = Draw(seed, found.tenant.key, "people")
     yield (
         organizations,
@@ -200,18 +201,3 @@ def organization_rows(seed: int, now: datetime, found: Organization) -> Iterator
             memberships,
             {"organization_id": found.id, "user_id": user_id, "role": role, "joined_at": joined_at},
         )
-        for _ in range(4):
-            at = now - timedelta(days=draw.randrange(1, 40), seconds=draw.randrange(86_400))
-            yield (
-                audit_entries,
-                {
-                    "id": draw.id("aud", at),
-                    "organization_id": found.id,
-                    "at": at,
-                    "actor": user_id,
-                    "action": "session.opened",
-                    "target_id": draw.id("ses", at),
-                    "risk": "LOW",
-                    "details": {},
-                },
-            )

@@ -46,7 +46,7 @@ class World:
             yield row
         found = [organization(self.random_seed, tenant, user_ids) for tenant in tenants(self.scale)]
         for each in found:
-            yield from organization_rows(self.random_seed, self.now, each)
+            yield from organization_rows(self.random_seed, each)
         prompts = catalogue(self.random_seed, self.now, found)
         plans = {each.id: plan(self.random_seed, self.now, each, prompts) for each in found}
         if PROMPT_PURCHASE.platform in self.platforms:

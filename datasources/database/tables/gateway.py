@@ -32,6 +32,8 @@ users = Table(
     Column("preferences", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("disabled_at", UtcDateTime),
+    Column("email_verified_at", UtcDateTime, comment="when somebody proved to read the mail that goes there"),
+    Column("deleted_at", UtcDateTime, comment="what is left is a pseudonym for the books"),
 )
 
 memberships = Table(
@@ -129,20 +131,6 @@ events = Table(
     Index(None, "tx", "position"),
     Index(None, "organization_id", "tx", "position"),
     sqlite_autoincrement=True,
-)
-
-audit_entries = Table(
-    "audit_entries",
-    metadata,
-    primary_id(),
-    organization_id(),
-    Column("at", UtcDateTime, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("target_id", Id),
-    Column("risk", Text, nullable=False),
-    Column("details", Json, nullable=False),
-    Index(None, "organization_id", "at", "id"),
 )
 
 UNSCOPED = {

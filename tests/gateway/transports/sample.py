@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 import threading
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NewType
 
@@ -12,6 +12,7 @@ import strawberry
 from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 
+from auth.caller import Caller
 from auth.errors import InvalidToken, SignInRequired
 from auth.principal import ANONYMOUS, Principal
 from gateway.graphql import UploadedFile
@@ -37,6 +38,7 @@ class Context:
     principal: Principal
     probe: Probe
     serial: int
+    caller: Caller
 
 
 Info = strawberry.Info[Context, None]
@@ -200,6 +202,14 @@ class Mutation:
         return True
 
     @strawberry.mutation
+    async def remember(self, info: Info) -> bool:
+        """Whether a cookie could be set."""
+        reply = info.context.caller.reply
+        if reply is not None:
+            reply.cookies.append("crumb=1; HttpOnly")
+        return reply is not None
+
+    @strawberry.mutation
     async def upload(self, file: Upload) -> FileReport:
         assert isinstance(file, UploadedFile)
         return await _report(file)
@@ -211,6 +221,10 @@ class Mutation:
 
 @strawberry.type
 class Event:
+    @strawberry.field
+    def organization(self, info: Info) -> str | None:
+        return info.context.principal.organization_id
+
     @strawberry.field
     def context(self, info: Info) -> int:
         return info.context.serial
@@ -249,6 +263,15 @@ class Subscription:
         yield Event()
 
     @strawberry.subscription
+    async def ticks(self, info: Info) -> AsyncGenerator[Event, None]:
+        """An event whenever the test says so, which tells who gets it."""
+        while True:
+            while not info.context.probe.release.is_set():  # noqa: ASYNC110 -- the test is in another thread
+                await asyncio.sleep(0.005)
+            info.context.probe.release.clear()
+            yield Event()
+
+    @strawberry.subscription
     async def breaks(self) -> AsyncGenerator[int, None]:
         yield 1
         raise RuntimeError(SECRET)
@@ -271,17 +294,61 @@ def schema() -> GraphQLSchema:
     return strawberry.Schema(Query, Mutation, Subscription, config=StrawberryConfig(scalar_map=scalars))._schema
 
 
-async def authenticate(headers: Mapping[str, str]) -> Principal:
-    """``Bearer <name>`` is that person, ``brief`` for a moment only; ``Bearer wrong`` is nobody."""
-    token = headers.get("authorization", "").removeprefix("Bearer ")
-    if token == "":
-        return ANONYMOUS
-    if token == "wrong":
-        raise InvalidToken
-    if token == "fault":
-        raise RuntimeError(SECRET)
-    expires = datetime.now(UTC) + timedelta(seconds=0.2 if token == "brief" else 3600)
-    return Principal(user_id=token, organization_id=headers.get("x-organization-id"), expires_at=expires)
+class Doorman:
+    """``Bearer <name>`` is that person, ``brief`` for a moment only; ``Bearer wrong`` is nobody.
+
+    What a person may do can change while they are in: ``ended`` may do nothing any more, ``prolonged`` may stay on,
+    ``moved`` act for another organization.
+    """
+
+    def __init__(self, probe: "Probe") -> None:
+        self._probe = probe
+        self._watchers: set[tuple[str, Callable[[], None]]] = set()
+        self.ended: set[str] = set()
+        self.prolonged: set[str] = set()
+        self.moved: dict[str, str] = {}
+        self.renewals: list[str] = []
+
+    async def authenticate(self, caller: Caller) -> Principal:
+        self._probe.headers.append(caller.headers)
+        token = caller.headers.get("authorization", "").removeprefix("Bearer ")
+        if token == "":
+            return ANONYMOUS
+        if token == "wrong":
+            raise InvalidToken
+        if token == "fault":
+            raise RuntimeError(SECRET)
+        expires = datetime.now(UTC) + timedelta(seconds=0.2 if token == "brief" else 3600)
+        organization_id = caller.headers.get("x-organization-id")
+        return Principal(user_id=token, organization_id=organization_id, expires_at=expires)
+
+    async def renew(self, principal: Principal) -> Principal | None:
+        name = principal.user_id or ""
+        self.renewals.append(name)
+        if name in self.ended:
+            return None
+        if name in self.moved:
+            principal = replace(principal, organization_id=self.moved[name])
+        if name in self.prolonged:
+            return replace(principal, expires_at=datetime.now(UTC) + timedelta(hours=1))
+        return None if principal.expires_at and principal.expires_at <= datetime.now(UTC) else principal
+
+    def watch(self, principal: Principal, changed: Callable[[], None]) -> Callable[[], None]:
+        watcher = (principal.user_id or "", changed)
+        self._watchers.add(watcher)
+        return lambda: self._watchers.discard(watcher)
+
+    async def end(self, name: str) -> None:
+        """Takes all rights from a person, and says so. Runs in the loop of the server."""
+        self.ended.add(name)
+        for watched, changed in tuple(self._watchers):
+            if watched == name:
+                changed()
+
+    @property
+    def watched(self) -> int:
+        """How many sockets and streams would hear of a change."""
+        return len(self._watchers)
 
 
-__all__ = ["SECRET", "Context", "Probe", "authenticate", "schema"]
+__all__ = ["SECRET", "Context", "Doorman", "Probe", "schema"]

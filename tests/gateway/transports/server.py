@@ -13,6 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 
+from auth.caller import Caller
 from auth.principal import Principal
 from gateway.graphql import GraphQLEndpoint, Limits
 from tests.gateway.transports import sample
@@ -51,9 +52,10 @@ class Gateway:
 
     def __init__(self, limits: Limits, options: Mapping[str, Any]) -> None:
         self.probe = sample.Probe()
+        self.doorman = sample.Doorman(self.probe)
         self.endpoint = GraphQLEndpoint(
             _SCHEMA,
-            authenticate=self._authenticate,
+            authentication=self.doorman,
             make_context=self._make_context,
             limits=limits,
             allowed_origins=frozenset({"https://friend.example"}),
@@ -70,12 +72,8 @@ class Gateway:
         self._server = _Server(config, self.endpoint)
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
 
-    async def _authenticate(self, headers: Mapping[str, str]) -> Principal:
-        self.probe.headers.append(headers)
-        return await sample.authenticate(headers)
-
-    def _make_context(self, principal: Principal) -> sample.Context:
-        return sample.Context(principal, self.probe, next(self.probe.contexts))
+    def _make_context(self, principal: Principal, caller: Caller) -> sample.Context:
+        return sample.Context(principal, self.probe, next(self.probe.contexts), caller)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -60,7 +60,7 @@ class ShopMutations:
             async with context.scope.transaction() as transaction:
                 if await connect_store(transaction, store, business.id):
                     entry = NewAuditEntry(
-                        context.principal.user_id or "", "shop.connected", business.id, "MEDIUM", {"store": store}
+                        context.principal.actor, "shop.connected", business.id, "MEDIUM", {"store": store}
                     )
                     await append_audit(transaction, entry)
         except StoreTaken:
