@@ -12,8 +12,8 @@ REMEMBERED = 50_000
 class AnonymousLimit:
     """Each address may begin ``per_minute`` operations at once, and as many again evenly over each minute.
 
-    An address is all of IPv4 and the site (/64) of IPv6. The buckets are this process's own; the least recently used are
-    forgotten first, which fills them.
+    An address is all of IPv4 and the site (/64) of IPv6. The buckets are this process's own; the least recently used
+    are forgotten first, which fills them.
     """
 
     def __init__(self, per_minute: int) -> None:

@@ -26,6 +26,16 @@ class RequiresScopes:
 
 
 @strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION, Location.OBJECT, Location.INTERFACE],
+    description="For everybody, signed in or not, and why that is right. What says nothing of the kind is refused.",
+)
+class Public:
+    """``@public(reason: "…")``: a root field or a type with ids that is neither this nor guarded stops the start."""
+
+    reason: str
+
+
+@strawberry.schema_directive(
     locations=[
         Location.FIELD_DEFINITION,
         Location.ARGUMENT_DEFINITION,

@@ -11,6 +11,7 @@ from datasources.database.listing import like
 from datasources.paging import Selection
 from schema.connection import Connection, connection
 from schema.context import Context, Info
+from schema.directives import Public
 from schema.errors import BadRequest
 from schema.merging import Asked, merged_page
 from schema.money import Money, minor_units, money
@@ -31,7 +32,13 @@ class PromptStatus(Enum):
     ARCHIVED = strawberry.enum_value("ARCHIVED", description="No longer for sale; its buyers keep it.")
 
 
-@strawberry.type(description="A prompt of the marketplace. Its template is only for its seller and its buyers.")
+_SHOP_WINDOW = Public(reason="The marketplace is open to everybody; drafts are only for their seller.")
+
+
+@strawberry.type(
+    description="A prompt of the marketplace. Its template is only for its seller and its buyers.",
+    directives=[_SHOP_WINDOW],
+)
 class Prompt(Node):
     """``Prompt``; the marketplace adds what is its own."""
 
@@ -139,9 +146,12 @@ class PromptQueries:
         ordered=PromptOrder,
         extra={"search": (str | None, "Words in the title or the description, in any case.")},
         description="Published prompts, open to everybody; the newest first, or the best match when searched for.",
+        directives=[_SHOP_WINDOW],
     )
 
-    @strawberry.field(description="The prompt with this slug; null when there is none that you may see.")
+    @strawberry.field(
+        description="The prompt with this slug; null when there is none that you may see.", directives=[_SHOP_WINDOW]
+    )
     async def prompt_by_slug(
         self, info: Info, slug: Annotated[str, strawberry.argument(description="A slug, such as cold-email-writer.")]
     ) -> Prompt | None:

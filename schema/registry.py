@@ -7,7 +7,7 @@ from typing import Any
 import strawberry
 
 from schema.context import Info, as_graphql
-from schema.directives import Cost, scopes
+from schema.directives import Cost, Public, scopes
 from schema.health import HealthWatch
 from schema.platform import PlatformArea
 
@@ -65,7 +65,10 @@ class PlatformType:
 class PlatformQueries:
     """Fields of ``Query``."""
 
-    @strawberry.field(description="The platforms that are plugged in, what each supplies, and how each is doing.")
+    @strawberry.field(
+        description="The platforms that are plugged in, what each supplies, and how each is doing.",
+        directives=[Public(reason="Frontends show what works before anybody signs in.")],
+    )
     def platforms(self, info: Info) -> list[PlatformType]:
         """``platforms``."""
         return as_graphql(info.context.composition.platforms)

@@ -9,7 +9,7 @@ import strawberry
 from datasources.database.accounts import users_by_id
 from schema.accounts import User
 from schema.context import Info
-from schema.directives import Authenticated
+from schema.directives import Authenticated, Public
 from schema.errors import BadRequest
 from schema.node import Node
 
@@ -22,7 +22,8 @@ class Query:
     """The query root."""
 
     @strawberry.field(
-        description="The thing with this id, whatever its type; null when there is none that you may see."
+        description="The thing with this id, whatever its type; null when there is none that you may see.",
+        directives=[Public(reason="What it finds is guarded by its own type.")],
     )
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="An id from this schema.")]
@@ -31,7 +32,10 @@ class Query:
         (future,) = info.context.composition.by_ids(info.context.loader, [id])
         return None if future is None else await future
 
-    @strawberry.field(description="The things with these ids, in the same order; null for each that you may not see.")
+    @strawberry.field(
+        description="The things with these ids, in the same order; null for each that you may not see.",
+        directives=[Public(reason="What it finds is guarded by its own type.")],
+    )
     def nodes(
         self,
         info: Info,
@@ -44,7 +48,8 @@ class Query:
         return info.context.composition.by_ids(info.context.loader, ids)
 
     @strawberry.field(
-        description="Answers with the text it was given: the cheapest way to see whether a client and a proxy work."
+        description="Answers with the text it was given: the cheapest way to see whether a client and a proxy work.",
+        directives=[Public(reason="Tells nothing but what was sent.")],
     )
     def echo(self, text: Annotated[str, strawberry.argument(description="Any text.")]) -> str:
         """``echo``."""
@@ -78,7 +83,8 @@ class Subscription:
     """The subscription root."""
 
     @strawberry.subscription(
-        description="Counts from 1: shows whether a client and all that lies between let a stream through, and in time."
+        description="Counts from 1: shows whether a client and all that lies between let a stream through, in time.",
+        directives=[Public(reason="Tells nothing but the time.")],
     )
     async def heartbeat(self, count: _Count, interval_ms: _Interval = 1000) -> AsyncIterator[int]:
         """A stream for checking a line."""

@@ -21,7 +21,8 @@ from graphql import (
 
 from auth.errors import AccessDenied, SignInRequired
 from auth.principal import Principal
-from schema.directives import Authenticated, RequiresScopes
+from schema.claims import CompositionError
+from schema.directives import Authenticated, Public, RequiresScopes
 
 Groups = tuple[frozenset[str], ...]
 
@@ -58,7 +59,7 @@ def _directives(element: GraphQLField | GraphQLNamedType) -> list[object]:
     return [
         directive
         for directive in getattr(definition, "directives", None) or ()
-        if isinstance(directive, Authenticated | RequiresScopes)
+        if isinstance(directive, Authenticated | RequiresScopes | Public)
     ]
 
 
@@ -77,8 +78,35 @@ def field_requirement(field: GraphQLField) -> Requirement | None:
     return _merged(directives)
 
 
+def undeclared(schema: GraphQLSchema) -> list[str]:
+    """What says neither who may read it nor that it is public: root fields, and types that ``node`` finds.
+
+    All else is reached through one of these, and may ask for more.
+    """
+    roots = (schema.query_type, schema.mutation_type, schema.subscription_type)
+    node = schema.type_map["Node"]
+    found = []
+    for kind in schema.type_map.values():
+        if not isinstance(kind, GraphQLObjectType):
+            continue
+        if kind in roots:
+            found += [f"{kind.name}.{name}" for name, field in kind.fields.items() if not _declared(field)]
+        elif node in kind.interfaces and not type_requirement(kind):
+            found.append(kind.name)
+    return sorted(found)
+
+
+def _declared(field: GraphQLField) -> bool:
+    return bool(_directives(field)) or field_requirement(field) is not None
+
+
 def enforce(schema: GraphQLSchema) -> None:
-    """Wraps what has a requirement, in place."""
+    """Wraps what has a requirement, in place; raises ``CompositionError`` for what is neither guarded nor public."""
+    if forgotten := undeclared(schema):
+        message = (
+            f"{', '.join(forgotten)}: say who may read it (@requiresScopes, @authenticated), or that it is @public"
+        )
+        raise CompositionError(message)
     for kind in schema.type_map.values():
         if kind.name.startswith("__") or not isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
             continue

@@ -9,6 +9,7 @@ from auth.signin import Session
 from datasources.database.accounts import organizations_by_id, users_by_id
 from schema.accounts import Organization, User
 from schema.context import Info, as_graphql
+from schema.directives import Public
 from schema.payloads import UserError, UserErrorCode, user_error
 from schema.relations import relation
 from schema.scalars import EmailAddress
@@ -61,7 +62,10 @@ class SessionPayload:
 class SessionMutations:
     """Fields of ``Mutation``."""
 
-    @strawberry.mutation(description="Signs in with an address and a password.")
+    @strawberry.mutation(
+        description="Signs in with an address and a password.",
+        directives=[Public(reason="Whoever signs in is nobody yet.")],
+    )
     @staticmethod
     async def login(
         info: Info, input: Annotated[LoginInput, strawberry.argument(description="Who signs in.")]

@@ -11,7 +11,7 @@ from datasources.database.marketplace import FiguresRow, PromptRow, VersionKey, 
 from datasources.paging import Selection
 from schema.connection import Connection, connection
 from schema.context import Context, Info, as_graphql
-from schema.directives import ListSize
+from schema.directives import ListSize, Public
 from schema.money import Money, money
 from schema.node import Node
 from schema.platform import PROMPTS
@@ -28,7 +28,10 @@ class PromptCategory:
     prompt_count: int = strawberry.field(description="How many published prompts stand on it.")
 
 
-@strawberry.type(description="What everybody may know of a seller.")
+@strawberry.type(
+    description="What everybody may know of a seller.",
+    directives=[Public(reason="A name and a slug, as they stand on their prompts.")],
+)
 class Seller(Node):
     """``Seller``."""
 
@@ -94,7 +97,9 @@ class PromptMetrics:
         return root.successes / root.runs if root.runs else None
 
 
-@strawberry.type(description="A buyer's word on a prompt.")
+@strawberry.type(
+    description="A buyer's word on a prompt.", directives=[Public(reason="Written to be read by buyers to come.")]
+)
 class Review(Node):
     """``Review``."""
 
@@ -191,7 +196,10 @@ class MarketplaceQueries:
 
     @strawberry.field(
         description="Every shelf of the marketplace, by name.",
-        directives=[ListSize(assumed_size=25, require_one_slicing_argument=False)],
+        directives=[
+            ListSize(assumed_size=25, require_one_slicing_argument=False),
+            Public(reason="The shelves of a shop that is open to everybody."),
+        ],
     )
     @staticmethod
     async def prompt_categories(info: Info) -> list[PromptCategory]:

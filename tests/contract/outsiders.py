@@ -1,17 +1,20 @@
 """Platforms made up for one claim each: what two of them may not both have."""
 
+from collections.abc import Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
 import strawberry
 
 from datasources.database.engine import Scope
+from schema.directives import Public
 from schema.event import Event
 from schema.node import Node
 from schema.platform import EnumValue, EventType, NodeType, Platform
 from schema.roots import Query
 
 _numbers = count()
+OPEN = Public(reason="Made up for a test.")
 
 
 class Row(NamedTuple):
@@ -25,13 +28,13 @@ async def nothing(_scope: Scope, _ids: Any) -> dict[str, Row]:
     return {}
 
 
-def thing(name: str) -> type:
+def thing(name: str, directives: Sequence[object] = (OPEN,)) -> type:
     """A type with an id."""
 
     class Thing(Node):
         pass
 
-    return strawberry.type(Thing, name=name, description="A thing.")
+    return strawberry.type(Thing, name=name, description="A thing.", directives=directives)
 
 
 def happening(name: str) -> type:
@@ -40,7 +43,7 @@ def happening(name: str) -> type:
     class Happening(Event):
         pass
 
-    return strawberry.type(Happening, name=name, description="It happened.")
+    return strawberry.type(Happening, name=name, description="It happened.", directives=[OPEN])
 
 
 def plain(name: str) -> type:
@@ -54,7 +57,7 @@ def plain(name: str) -> type:
     return strawberry.type(Plain, name=name, description="Plain.")
 
 
-def field(name: str, kind: Any = int) -> type:
+def field(name: str, kind: Any = int, directives: Sequence[object] = (OPEN,)) -> type:
     """Something that adds a field of this name and type."""
 
     def resolve() -> Any:
@@ -65,7 +68,7 @@ def field(name: str, kind: Any = int) -> type:
     class Added:
         pass
 
-    setattr(Added, name, strawberry.field(resolver=resolve, description="Added."))
+    setattr(Added, name, strawberry.field(resolver=resolve, description="Added.", directives=directives))
     return strawberry.type(Added, name=f"Adds{name}", description="Adds a field.")
 
 

@@ -12,9 +12,9 @@ from schema.business import Business
 from schema.claims import CompositionError
 from schema.composition import compose
 from schema.order import Order
-from schema.platform import Platform
-from schema.roots import Mutation, Subscription
-from tests.contract.outsiders import plain, with_event, with_field, with_node, with_value
+from schema.platform import NodeType, Platform
+from schema.roots import Mutation, Query, Subscription
+from tests.contract.outsiders import Row, field, nothing, plain, thing, with_event, with_field, with_node, with_value
 from tests.keys import make_keys
 
 Make = Callable[[str], Platform]
@@ -83,6 +83,17 @@ def test_a_platform_has_a_source_of_what_it_does_not_supply() -> None:
     source = next(iter(BUILT_IN[0].sources.items()))
     with pytest.raises(CompositionError, match=rf"north.*{source[0]}"):
         compose([*BUILT_IN, Platform(key="north", name="North", sources=dict([source]))])
+
+
+def test_what_says_neither_who_may_read_it_nor_that_it_is_public() -> None:
+    """A root field, and a type that ``node`` finds; a type that is reached through a guarded field needs no word."""
+    silent = Platform(key="north", name="North", fields={Query: [field("weather", directives=())]})
+    with pytest.raises(CompositionError, match=r"Query\.weather: say who may read it.*@public"):
+        compose([*BUILT_IN, silent])
+    silent = Platform(key="north", name="North", nodes=[NodeType("nth", thing("Cloud", directives=()), Row, nothing)])
+    with pytest.raises(CompositionError, match=r"^Cloud: say who may read it"):
+        compose([*BUILT_IN, silent])
+    compose([*BUILT_IN, Platform(key="north", name="North", fields={Query: [field("weather", plain("Weather"))]})])
 
 
 def test_the_gateway_does_not_start(tmp_path: Path) -> None:

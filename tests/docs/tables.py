@@ -9,7 +9,7 @@ from auth.principal import MemberRole
 from auth.scopes import ROLE_SCOPES
 from gateway.platforms import BUILT_IN
 from schema.composition import compose
-from schema.directives import RequiresScopes
+from schema.directives import Public, RequiresScopes
 from schema.scopes import field_requirement, type_requirement
 from tests.repository.checkout import ROOT
 
@@ -40,7 +40,7 @@ def _in_words(groups: Iterable[Iterable[Iterable[str]]]) -> str:
 
 
 def _of_type(kind: GraphQLNamedType) -> str | None:
-    directives = type_requirement(kind)
+    directives = [one for one in type_requirement(kind) if not isinstance(one, Public)]
     return _in_words(one.scopes for one in directives if isinstance(one, RequiresScopes)) if directives else None
 
 
