@@ -1,4 +1,4 @@
-"""``python -m benchmarks [q1 … q6] [--database sqlite|postgresql] [--requests N] [--rounds N]``."""
+"""``python -m benchmarks [q1 … q6, logins] [--database sqlite|postgresql] [--requests N] [--rounds N]``."""
 
 import argparse
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import logins, report
 from benchmarks.contest import AnswersDiffer, opened
 from benchmarks.data import BUSINESSES, fill
 from benchmarks.fanout import FellShort
@@ -21,6 +21,7 @@ from tests.servers.process import ServerNotStartedError
 DATABASES = ("sqlite", "postgresql")
 SUBSCRIBERS = 500
 FAN_OUT = "q6"
+LOGINS = "logins"
 
 
 @contextmanager
@@ -52,6 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(options: argparse.Namespace, kind: str, url: str, folder: Path) -> None:
     asyncio.run(fill(url))
+    if options.workloads != [LOGINS]:
+        _compare(options, kind, url, folder)
+    if not options.workloads or LOGINS in options.workloads:
+        with logins.opened(url, folder) as measure:
+            print(*measure(options.rounds, logins.SECONDS).lines(kind), sep="\n", flush=True)
+
+
+def _compare(options: argparse.Namespace, kind: str, url: str, folder: Path) -> None:
     with opened(url, folder) as contest:
         for workload in queries(BUSINESSES):
             if not options.workloads or workload.key in options.workloads:
@@ -64,7 +73,7 @@ def _measure(options: argparse.Namespace, kind: str, url: str, folder: Path) -> 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    keys = [*(workload.key for workload in queries(BUSINESSES)), FAN_OUT]
+    keys = [*(workload.key for workload in queries(BUSINESSES)), FAN_OUT, LOGINS]
     parser.add_argument("workloads", nargs="*", metavar="workload", help=f"of {', '.join(keys)}; all unless named")
     parser.add_argument("--database", action="append", choices=DATABASES, help="one of them; both unless named")
     parser.add_argument("--requests", type=int, help="how many requests (Q6: events) a round has")

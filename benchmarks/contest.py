@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 import orjson
 import uvloop
 
-from auth.principal import MemberRole
-from auth.tokens import Tokens, signing_key
+from auth.signing_keys import SigningKeys
+from auth.tokens import Tokens
 from benchmarks.data import ORGANIZATION, USER, global_id
 from benchmarks.fanout import Audience
 from benchmarks.load import post, send
 from benchmarks.servers import ROOT, Server, serving
 from benchmarks.workloads import FAN_OUT, FAN_OUT_AIM, FAN_OUT_RATES, Workload
+from tests.keys import make_keys
 
 R = TypeVar("R")
 ISSUER = "http://tributary.test"
@@ -153,9 +154,9 @@ def opened(database_url: str, folder: Path) -> Iterator[Contest]:
 
     Raises ``ServerNotStartedError`` when one of them does not start.
     """
-    key_file = folder / "signing-key.pem"
-    tokens = Tokens(signing_key(key_file, create=True), issuer=ISSUER, lifetime=timedelta(days=1))
-    token = tokens.issue(user_id=USER, organization_id=ORGANIZATION, role=MemberRole.OWNER, session_id="benchmark").text
+    key_file = make_keys(folder)
+    tokens = Tokens(SigningKeys(key_file), issuer=ISSUER, lifetime=timedelta(days=1))
+    token = tokens.issue(user_id=USER, organization_id=ORGANIZATION, session_id="ses_of_the_benchmark").text
     with serving("benchmarks.upstream", {}, folder) as upstream:
         upstream_url = f"http://127.0.0.1:{upstream.port}"
         environment = {
