@@ -54,6 +54,10 @@ class Failure(NamedTuple):
     next_attempt_at: datetime | None
 
 
+class _Due(NamedTuple):
+    at: datetime | None
+
+
 _T = outgoing_mails.c
 _THIS = _T.id == bindparam("mail_id", type_=Id)
 _NEXT_DUE = select(func.min(_T.next_attempt_at, type_=UtcDateTime()))
@@ -65,6 +69,7 @@ _CLAIM = (
         .where(_T.next_attempt_at <= bindparam("now", type_=UtcDateTime()))
         .order_by(_T.next_attempt_at)
         .limit(1)
+        .correlate(None)
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
@@ -154,12 +159,7 @@ def _place(identity: str) -> str:
 async def next_due(database: Database) -> datetime | None:
     """When the next mail is due, or was; ``None`` when none waits. Takes no lock."""
     scope = database.unscoped("mail waits in one outbox for all organizations")
-    found: list[datetime | None] = await scope.fetch(_NEXT_DUE, _moment)
-    return found[0]
-
-
-def _moment(value: datetime | None) -> datetime | None:
-    return value
+    return (await scope.fetch(_NEXT_DUE, _Due))[0].at
 
 
 async def claim(database: Database, lease: timedelta) -> Claimed | None:
