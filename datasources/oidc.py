@@ -6,6 +6,7 @@ section 5.3). Nothing is kept here: ``auth.oidc_keys`` decides how long an answe
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any, NamedTuple
@@ -26,8 +27,11 @@ class IssuerUnavailable(Exception):
     """The issuer gave no answer in time, or none that can be used; the message is for the log, and names no token."""
 
 
-class IssuerRefused(Exception):
-    """The issuer answered that this token may not ask (a status of 4xx)."""
+class IssuerRefused(IssuerUnavailable):
+    """The issuer answered that this may not be asked, or is not there (a status of 4xx but 429)."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"status {status}")
 
 
 class Discovery(NamedTuple):
@@ -43,8 +47,10 @@ class IssuerClient:
     It follows no redirect, takes JSON only, 256 KiB of it at most, and waits five seconds for all of it.
     """
 
-    def __init__(self) -> None:
-        self._http = httpx.AsyncClient(
+    @cached_property
+    def _http(self) -> httpx.AsyncClient:
+        """Made when it is first used: it reads the machine's certificates, which takes a while."""
+        return httpx.AsyncClient(
             timeout=SECONDS,
             follow_redirects=False,
             mounts=_NO_PROXY,
@@ -80,7 +86,8 @@ class IssuerClient:
 
     async def close(self) -> None:
         """Closes every connection."""
-        await self._http.aclose()
+        if "_http" in vars(self):
+            await self._http.aclose()
 
     async def _object(self, url: str, issuer: str, token: str | None = None) -> dict[str, Any]:
         if not may_ask(url, issuer):
@@ -118,7 +125,7 @@ def _is_local(host: str) -> bool:
 
 def _judge(answer: httpx.Response) -> None:
     if answer.is_client_error and answer.status_code != HTTPStatus.TOO_MANY_REQUESTS:
-        raise IssuerRefused
+        raise IssuerRefused(answer.status_code)
     if answer.status_code != HTTPStatus.OK:
         raise IssuerUnavailable(f"status {answer.status_code}")
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
