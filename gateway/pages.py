@@ -91,7 +91,7 @@ class _BuiltFile:
     gzipped: Path | None
 
     def response(self, request: Request) -> Response:
-        headers = _security_headers(_FILE_POLICY) | {"Cache-Control": self.cache_control}
+        headers = security_headers(_FILE_POLICY) | {"Cache-Control": self.cache_control}
         path = self.path
         if self.gzipped is not None:
             headers["Vary"] = "Accept-Encoding"
@@ -99,6 +99,22 @@ class _BuiltFile:
                 headers["Content-Encoding"] = "gzip"
                 path = self.gzipped
         return FileResponse(path, headers=headers, media_type=self.media_type)
+
+
+class BuiltPage:
+    """The HTML of a page that the build made. A browser that has it is told so, and gets no second copy."""
+
+    def __init__(self, html: str) -> None:
+        self._html = html
+        self._etag = f'"{hashlib.sha256(html.encode()).hexdigest()[:32]}"'
+
+    def response(self, request: Request, headers: Mapping[str, str], *, vary: str | None = None) -> Response:
+        """Answer a browser's GET with the page, or with 304."""
+        every = {**headers, "Cache-Control": "no-cache", "ETag": self._etag} | ({"Vary": vary} if vary else {})
+        known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+        if self._etag in known:
+            return Response(status_code=304, headers=every)
+        return HTMLResponse(self._html, headers=every)
 
 
 class Pages:
@@ -110,24 +126,18 @@ class Pages:
 
     def __init__(self, dist: Path, demo: DemoLogins | None = None) -> None:
         index = dist / "index.html"
-        self._html = _with_config(index, demo) if index.is_file() else None
-        self._etag = f'"{hashlib.sha256(self._html.encode()).hexdigest()[:32]}"' if self._html else ""
-        self._files = _built_files(dist) if self._html else {}
+        self._page = BuiltPage(_with_config(index, demo)) if index.is_file() else None
+        self._files = _built_files(dist) if self._page else {}
 
     def graphiql_page(self, request: Request) -> Response:
         """Answer a browser's GET of the GraphQL address."""
-        if self._html is None:
-            headers = _security_headers(_MISSING_POLICY) | {"Cache-Control": "no-store", "Vary": "Accept"}
+        if self._page is None:
+            headers = security_headers(_MISSING_POLICY) | {"Cache-Control": "no-store", "Vary": "Accept"}
             return HTMLResponse(_MISSING_PAGE, headers=headers)
-        headers = _security_headers(_page_policy(request.headers.get("host", ""))) | {
-            "Cache-Control": "no-cache",
-            "ETag": self._etag,
-            "Vary": "Accept",
-        }
-        known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
-        if self._etag in known:
-            return Response(status_code=304, headers=headers)
-        return HTMLResponse(self._html, headers=headers)
+        # JSON is served at the same address.
+        return self._page.response(
+            request, security_headers(_page_policy(request.headers.get("host", ""))), vary="Accept"
+        )
 
     def pages_routes(self) -> list[Route]:
         """Routes of the files that the page loads, below the GraphQL address."""
@@ -145,7 +155,7 @@ class Pages:
     def _file(self, name: str, request: Request) -> Response:
         file = self._files.get(name)
         if file is None:
-            headers = _security_headers(_FILE_POLICY) | {"Cache-Control": "no-store"}
+            headers = security_headers(_FILE_POLICY) | {"Cache-Control": "no-store"}
             return PlainTextResponse("Not found.\n", status_code=404, headers=headers)
         return file.response(request)
 
@@ -207,7 +217,8 @@ def _page_policy(host: str) -> str:
     ])  # fmt: skip
 
 
-def _security_headers(policy: str) -> dict[str, str]:
+def security_headers(policy: str) -> dict[str, str]:
+    """The headers of a page or a file that keep others from using it; ``policy`` is its Content-Security-Policy."""
     return {
         "Content-Security-Policy": policy,
         "Cross-Origin-Opener-Policy": "same-origin",

@@ -53,7 +53,18 @@ def installed() -> Callable[[Path], Path]:
 @pytest.fixture(scope="module")
 def demo_url(seeded_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API of `./tributary serve --demo`, in a process of its own."""
-    folder = tmp_path_factory.mktemp("clients")
+    yield from _demo(seeded_sqlite, tmp_path_factory.mktemp("clients"))
+
+
+@pytest.fixture(scope="module")
+def mailing(seeded_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The same where people register by a link in a mail, and the folder that its mail is written to."""
+    folder = tmp_path_factory.mktemp("mailing")
+    for url in _demo(seeded_sqlite, folder, "REGISTRATION=confirmed"):
+        yield url, folder / "mail"
+
+
+def _demo(seeded_sqlite: Path, folder: Path, *more: str) -> Iterator[str]:
     shutil.copy(seeded_sqlite, folder / "demo.db")
     with closing(sqlite3.connect(folder / "demo.db")) as connection:
         connection.execute(f"PRAGMA application_id = {demo._MARK}")
@@ -65,17 +76,18 @@ def demo_url(seeded_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         except httpx.TransportError:
             return False
 
-    settings = ("env", f"DATA_DIR={folder}", "DATABASE_URL=", "PUBLIC_URL=", "HOST=", "PLATFORMS=")
+    own = ("DATABASE_URL=", "PUBLIC_URL=", "HOST=", "PLATFORMS=", "MAIL_TRANSPORT=", "MAIL_FOLDER=", "ACCOUNT_URL=")
+    settings = ("env", f"DATA_DIR={folder}", *own, *more)
     with running((*settings, ROOT / "tributary", "serve", "--demo", "--port", str(port)), folder, answers=answers):
         yield f"{origin}/graphql"
         log = (folder / "log").read_text()
         assert "Internal error" not in log, log
 
 
-def run_suite(folder: Path, suite: str, url: str) -> None:
-    """Runs one file of tests; what it prints says which of them failed, and how."""
-    command = ("node", "--test", "--test-reporter=spec", "--test-timeout=60000", suite)
-    environment = {**os.environ, "TRIBUTARY_URL": url, "NO_COLOR": "1"}
+def run_suite(folder: Path, suite: str, url: str, *, seconds: int = 60, mail: Path | None = None) -> None:
+    """Runs one file of tests, ``seconds`` at the longest; what it prints says which of them failed, and how."""
+    command = ("node", "--test", "--test-reporter=spec", f"--test-timeout={seconds * 1000}", suite)
+    environment = {**os.environ, "TRIBUTARY_URL": url, "TRIBUTARY_MAIL": str(mail or ""), "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{suite}:\n{done.stdout}{done.stderr}"
 
@@ -87,7 +99,13 @@ def test_a_client_library_works(suite: str, installed: Callable[[Path], Path], d
 
 def test_graphiql_works_in_a_browser(installed: Callable[[Path], Path], demo_url: str) -> None:
     assert (ROOT / "web" / "dist" / "index.html").is_file(), "the page is not built: run `make pages`"
-    run_suite(installed(HERE / "graphiql"), "graphiql.test.mjs", demo_url)
+    run_suite(installed(HERE / "graphiql"), "graphiql.test.mjs", demo_url, seconds=240)
+
+
+def test_links_in_mails_work_in_a_browser(installed: Callable[[Path], Path], mailing: tuple[str, Path]) -> None:
+    assert (ROOT / "web" / "dist" / "account.html").is_file(), "the page is not built: run `make pages`"
+    url, mail = mailing
+    run_suite(installed(HERE / "graphiql"), "account.test.mjs", url, seconds=240, mail=mail)
 
 
 def test_the_profile_for_outside_checks_names_somebody_of_the_demo(demo_url: str) -> None:

@@ -2,6 +2,7 @@ import { useState } from "react";
 import type { DemoLogin } from "./config";
 import { useSession, type SessionState } from "./session";
 import { signIn, signOut } from "./signIn";
+import { SignInDialog } from "./SignInDialog";
 
 function Wordmark() {
   return (
@@ -26,27 +27,34 @@ function Identity({ state }: { state: SessionState }) {
           {name.slice(0, 1).toUpperCase()}
         </span>
         <span className="person">{name}</span>
-        <span className="organization">{organization.name}</span>
+        {organization && <span className="organization">{organization.name}</span>}
       </span>
     );
   }
-  return <span>{state.kind === "expired" ? "Your session has ended. Sign in again." : "Not signed in"}</span>;
+  return <span>{NOBODY[state.kind]}</span>;
 }
+
+const NOBODY = {
+  looking: "…",
+  "signed-out": "Not signed in",
+  expired: "Your session has ended. Sign in again.",
+} as const;
 
 /** The bar above GraphiQL: who is signed in, and one-click sign-in where the gateway offers demo accounts. */
 export function Header({ logins }: { logins: readonly DemoLogin[] }) {
   const state = useSession();
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string>();
+  const [asking, setAsking] = useState(false);
   const signedInAs = state.kind === "signed-in" ? state.session.user.email : undefined;
 
-  async function start(login: DemoLogin) {
+  async function attempt(what: () => Promise<void>, failed: string) {
     setBusy(true);
     setProblem(undefined);
     try {
-      await signIn(login);
+      await what();
     } catch (error) {
-      setProblem(error instanceof Error ? error.message : String(error));
+      setProblem(`${failed} ${error instanceof Error ? error.message : String(error)}`);
     } finally {
       setBusy(false);
     }
@@ -59,28 +67,36 @@ export function Header({ logins }: { logins: readonly DemoLogin[] }) {
       <div className="session">
         {problem && (
           <span role="alert" className="problem">
-            Sign-in failed: {problem}
+            {problem}
           </span>
         )}
         <span role="status" className={state.kind}>
           <Identity state={state} />
         </span>
         {signedInAs && (
-          <button type="button" onClick={signOut}>
+          <button type="button" disabled={busy} onClick={() => void attempt(signOut, "You are still signed in.")}>
             Sign out
           </button>
         )}
         {logins
           .filter(({ email }) => email !== signedInAs)
           .map((login) => (
-            <button type="button" key={login.email} disabled={busy} onClick={() => void start(login)}>
+            <button
+              type="button"
+              key={login.email}
+              disabled={busy}
+              onClick={() => void attempt(() => signIn(login), "Sign-in failed:")}
+            >
               {signedInAs ? "Switch to" : "Sign in as"} {login.label}
             </button>
           ))}
-        {logins.length === 0 && !signedInAs && (
-          <span className="hint">Put your token under Headers: {'{"authorization": "Bearer …"}'}</span>
+        {!signedInAs && (
+          <button type="button" disabled={busy} onClick={() => setAsking(true)}>
+            Sign in
+          </button>
         )}
       </div>
+      {asking && <SignInDialog onClose={() => setAsking(false)} />}
     </header>
   );
 }

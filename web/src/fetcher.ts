@@ -2,7 +2,8 @@ import { createGraphiQLFetcher, type Fetcher, type FetcherParams, type Observabl
 import { getOperationAST, parse, type ExecutionResult } from "graphql";
 import { createClient } from "graphql-ws";
 import { httpUrl, webSocketUrl } from "./config";
-import { accessToken, endSession } from "./session";
+import { freshSession, renewSession } from "./renewal";
+import { currentState, sessionHeaders } from "./session";
 
 type Headers = Record<string, string>;
 
@@ -14,45 +15,51 @@ interface Observer {
 
 const ACCEPT = "application/graphql-response+json, application/json, multipart/mixed;q=0.9";
 
-/** The headers of the headers editor, and the session's token where they name none. */
-function withToken(headers: Headers): Headers {
-  const token = accessToken();
-  const given = Object.keys(headers).some((name) => name.toLowerCase() === "authorization");
-  return token && !given ? { ...headers, authorization: `Bearer ${token}` } : headers;
+/** Whether the headers editor says who asks: then the session is left out of it. */
+function nameSomebody(headers: Headers): boolean {
+  return Object.keys(headers).some((name) => /^(authorization|x-api-key)$/i.test(name));
 }
 
-/** Ends the session when the server refuses the session's own token. */
-function noteRefusal(result: ExecutionResult, headers: Headers): void {
-  const refused = result.errors?.some(({ extensions }) => extensions?.["code"] === "UNAUTHENTICATED");
-  if (refused && headers["authorization"] === `Bearer ${accessToken()}`) endSession();
+/** The headers of the headers editor, and the session's where they name nobody. */
+async function withSession(headers: Headers): Promise<Headers> {
+  if (nameSomebody(headers)) return headers;
+  await freshSession();
+  return { ...headers, ...sessionHeaders() };
+}
+
+/** Renews the session, or ends it, when the server refuses it. */
+function noteRefusal({ errors }: ExecutionResult, headers: Headers): void {
+  const refused = errors?.some(({ extensions }) => extensions?.["code"] === "UNAUTHENTICATED");
+  if (refused && !nameSomebody(headers) && currentState().kind === "signed-in") void renewSession();
 }
 
 /** `fetch`, where an answer that is no GraphQL (a proxy's page, a plain 413) becomes a readable GraphQL error. */
 const fetchGraphQL: typeof fetch = async (input, init) => {
-  const response = await fetch(input, init);
+  const given = init?.headers as Headers;
+  const response = await fetch(input, { ...init, headers: await withSession(given) });
   const type = response.headers.get("content-type") ?? "";
   if (type.startsWith("multipart/")) return response;
   if (!/^application\/(graphql-response\+)?json\b/.test(type)) {
     const message = `HTTP ${response.status}: ${(await response.text()).trim().slice(0, 500) || response.statusText}`;
     return Response.json({ errors: [{ message }] });
   }
-  noteRefusal((await response.clone().json()) as ExecutionResult, init?.headers as Headers);
+  noteRefusal((await response.clone().json()) as ExecutionResult, given);
   return response;
 };
 
 const overHttp = createGraphiQLFetcher({ url: httpUrl, headers: { accept: ACCEPT }, fetch: fetchGraphQL });
 
-/** One socket for one subscription, so that its headers are its own. The token is read again at each reconnect. */
+/** One socket for one subscription, so that its headers are its own. It comes with the cookies of its moment. */
 function overWebSocket({ query, operationName, variables }: FetcherParams, headers: Headers) {
   const subscribe = (observer: Observer) => {
-    const client = createClient({ url: webSocketUrl, connectionParams: () => withToken(headers) });
+    const client = createClient({ url: webSocketUrl, connectionParams: () => withSession(headers) });
     const payload = { query, operationName: operationName ?? null, variables: variables as Record<string, unknown> };
     const stop = client.subscribe(payload, {
       next: (result) => observer.next(result as ExecutionResult),
       complete: () => observer.complete(),
       error(error) {
         if (!Array.isArray(error)) return observer.error(socketProblem(error, headers));
-        noteRefusal({ errors: error }, withToken(headers));
+        noteRefusal({ errors: error }, headers);
         observer.next({ errors: error });
         observer.complete();
       },
@@ -71,7 +78,7 @@ function overWebSocket({ query, operationName, variables }: FetcherParams, heade
 function socketProblem(error: unknown, headers: Headers): Error {
   if (!(error instanceof CloseEvent)) return error instanceof Error ? error : new Error("The connection failed.");
   if (error.code === 4401 || error.code === 4403) {
-    if (withToken(headers) !== headers) endSession();
+    if (!nameSomebody(headers) && currentState().kind === "signed-in") void renewSession();
     return new Error(`The server refused the connection: ${error.reason || "sign in again."}`);
   }
   return new Error(`The connection closed with code ${error.code}. ${error.reason}`.trim());
@@ -95,5 +102,5 @@ export const fetcher: Fetcher = (asked, options) => {
   const params = upToDate(asked);
   const headers = (options?.headers ?? {}) as Headers;
   if (isSubscription(params)) return overWebSocket(params, headers);
-  return overHttp(params, { ...options, headers: withToken(headers) });
+  return overHttp(params, { ...options, headers });
 };

@@ -14,6 +14,7 @@ import { welcomeDocument } from "./examples";
 import { examplesPlugin } from "./ExamplesPlugin";
 import { fetcher } from "./fetcher";
 import { Header } from "./Header";
+import { keepSession } from "./renewal";
 
 const plugins = [examplesPlugin, HISTORY_PLUGIN];
 
@@ -54,6 +55,7 @@ function Page() {
   );
 }
 
+keepSession();
 createRoot(document.getElementById("root")!).render(
   <StrictMode>
     <Page />

@@ -1,42 +1,48 @@
-import { httpUrl, type DemoLogin } from "./config";
-import { forgetSession, startSession, type Session } from "./session";
+import { httpUrl } from "./config";
+import { cookiesWork } from "./cookies";
+import { ask, Refusal, USER_ERRORS, type UserError } from "./graphql";
+import { scheduleRenewal } from "./renewal";
+import { currentState, dropSession, holdSession, sessionHeaders, type Session } from "./session";
 
-const SIGN_IN = `mutation SignIn($input: LoginInput!) {
-  login(input: $input) {
-    session { accessToken accessTokenExpiresAt user { name email } organization { name } }
-    userErrors { message }
+const SESSION = "accessTokenExpiresAt user { name email } organization { name }";
+const SIGN_OUT = `mutation SignOut { logout(input: {}) { ${USER_ERRORS} } }`;
+
+export interface Credentials {
+  readonly email: string;
+  readonly password: string;
+}
+
+interface SignedIn {
+  readonly login: {
+    readonly session: (Session & { accessToken?: string }) | null;
+    readonly userErrors: readonly UserError[];
+  };
+}
+
+/**
+ * Signs in, with the tokens in cookies that no script can read; where the browser keeps none, in memory.
+ *
+ * Throws an Error whose message is meant for the person.
+ */
+export async function signIn({ email, password }: Credentials): Promise<void> {
+  if (currentState().kind === "signed-in") await signOut();
+  const cookie = cookiesWork();
+  const query = `mutation SignIn($input: LoginInput!) {
+    login(input: $input) { session { ${SESSION} ${cookie ? "" : "accessToken"} } ${USER_ERRORS} }
+  }`;
+  const { login } = await ask<SignedIn>(httpUrl, query, { input: { email, password, cookie } });
+  if (!login.session) throw new Error(login.userErrors[0]?.message ?? "The server did not say why.");
+  const { accessToken, ...session } = login.session;
+  holdSession(session, accessToken);
+  scheduleRenewal(session);
+}
+
+/** Ends the session: its tokens end at once, everywhere. Throws an Error meant for the person when it goes on. */
+export async function signOut(): Promise<void> {
+  try {
+    await ask(httpUrl, SIGN_OUT, {}, { headers: sessionHeaders() });
+  } catch (error) {
+    if (!(error instanceof Refusal && error.code === "UNAUTHENTICATED")) throw error; // else it is over already
   }
-}`;
-
-interface SignInResponse {
-  data?: { login: { session: Session | null; userErrors: { message: string }[] } | null } | null;
-  errors?: { message: string }[];
-}
-
-/** Signs in and keeps the session. Throws an Error whose message is meant for the person. */
-export async function signIn({ email, password }: DemoLogin): Promise<void> {
-  const response = await post(SIGN_IN, { input: { email, password } });
-  const { data, errors } = (await response.json()) as SignInResponse;
-  const session = data?.login?.session;
-  if (!session) {
-    const problem = data?.login?.userErrors[0] ?? errors?.[0];
-    throw new Error(problem?.message ?? `The server answered with status ${response.status}.`);
-  }
-  startSession(session);
-}
-
-/** Forgets the token: without it this page is signed out, and the token ends by itself. */
-export function signOut(): void {
-  forgetSession();
-}
-
-function post(query: string, variables: object): Promise<Response> {
-  return fetch(httpUrl, {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      accept: "application/graphql-response+json, application/json",
-    },
-    body: JSON.stringify({ query, variables }),
-  });
+  dropSession("signed-out");
 }

@@ -43,6 +43,7 @@ async function visit(options = {}, url = URL_OF_PAGE) {
   page.on("websocket", (socket) => {
     sockets.push(socket);
     socket.on("framesent", ({ payload }) => (socket.sent ??= []).push(JSON.parse(payload)));
+    socket.on("framereceived", ({ payload }) => (socket.received ??= []).push(JSON.parse(payload).type));
   });
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
@@ -78,6 +79,19 @@ async function signIn() {
   await button("Sign out").waitFor();
 }
 
+async function cookie(name) {
+  return (await context.cookies()).find((each) => each.name === `__Host-tributary-${name}`)?.value;
+}
+
+/** What the API says from outside the browser to who has this token. */
+async function asked(query, token) {
+  const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+  return (await fetch(URL_OF_PAGE, { method: "POST", headers, body: JSON.stringify({ query }) })).json();
+}
+
+const viewerOf = (token) => asked("{ viewer { email } }", token);
+const endElsewhere = (token) => asked("mutation { logout(input: {}) { userErrors { message } } }", token);
+
 async function answerTo(text) {
   await fill("operation.graphql", text);
   const asked = page.waitForRequest((request) => request.method() === "POST" && request.postData().includes(text.slice(2, -2)));
@@ -105,25 +119,62 @@ test("the page follows a dark desktop", async () => {
   assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector("header")).backgroundColor), "rgb(24, 34, 44)");
 });
 
-test("one click signs in, and every request carries the token until signing out", async () => {
+test("one click signs in with tokens that no script can read, and signing out ends them", async () => {
   await ready();
   await signIn();
   assert.notEqual(await status(), "Not signed in");
   await shot("signed-in-light");
-  const kept = await page.evaluate(() => [JSON.stringify(localStorage), JSON.parse(sessionStorage["tributary.session"])]);
-  assert.ok(!kept[0].includes(kept[1].accessToken), "the token must not outlive the tab");
+  const [access, refresh] = [await cookie("access"), await cookie("refresh")];
+  const readable = await page.evaluate(() => JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }]));
+  assert.ok(access && refresh && !readable.includes(access) && !readable.includes(refresh), "a script can read a token");
 
   const signedIn = await answerTo("{ afterSignIn: __typename }");
-  assert.equal(signedIn.authorization, `Bearer ${kept[1].accessToken}`);
+  assert.equal(signedIn["x-csrf-token"], await cookie("csrf"));
+  assert.equal(signedIn.authorization, undefined);
   assert.match(signedIn.accept, /^application\/graphql-response\+json, application\/json/);
+  assert.equal((await viewerOf(access)).data.viewer.email, "ada@example.com");
 
   await page.reload();
   await button("Sign out").waitFor();
   await page.locator(".graphiql-query-editor .monaco-editor .view-line").first().waitFor();
   await ready();
   await button("Sign out").click();
+  await until(async () => (await status()) === "Not signed in", "the page says that nobody is signed in");
   const signedOut = await answerTo("{ afterSignOut: __typename }");
-  assert.equal(signedOut.authorization, undefined);
+  assert.equal(signedOut["x-csrf-token"], undefined);
+  assert.deepEqual(await context.cookies(), []);
+  assert.equal((await viewerOf(access)).errors[0].extensions.code, "UNAUTHENTICATED", "the token works still");
+});
+
+test("where the browser keeps no cookies of this host, the token is in memory and ends with the page", async () => {
+  await context.addInitScript(() => Object.defineProperty(Document.prototype, "cookie", { get: () => "", set: () => {} }));
+  await page.reload();
+  await page.locator(".graphiql-query-editor .monaco-editor .view-line").first().waitFor();
+  await ready();
+  await signIn();
+  const { authorization } = await answerTo("{ withToken: __typename }");
+  assert.match(authorization, /^Bearer ./);
+  const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
+  assert.ok(!kept.includes(authorization.slice(7)), "the token must not outlive the page");
+  await button("Sign out").click();
+  await until(async () => (await status()) === "Not signed in", "the page says that nobody is signed in");
+  assert.equal((await viewerOf(authorization.slice(7))).errors[0].extensions.code, "UNAUTHENTICATED");
+});
+
+test("somebody signs in with an address and a password", async () => {
+  await ready();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  const dialog = page.getByRole("dialog", { name: "Sign in" });
+  await dialog.getByLabel("E-mail address").fill("grace@example.com");
+  await dialog.getByLabel("Password").fill("not the password");
+  await dialog.getByLabel("Password").press("Enter");
+  await dialog.getByRole("alert").filter({ hasText: "do not fit together" }).waitFor();
+  await shot("sign-in");
+  await dialog.getByLabel("Password").fill("tributary demo");
+  await dialog.getByLabel("Password").press("Enter");
+  await button("Sign out").waitFor();
+  assert.equal(await page.locator(".identity").getAttribute("title"), "grace@example.com");
+  assert.equal(await page.getByRole("dialog").count(), 0);
 });
 
 test("a token in the headers editor wins over the session", async () => {
@@ -137,7 +188,7 @@ test("a token in the headers editor wins over the session", async () => {
   assert.equal(headers["x-trace"], "a1");
 });
 
-test("a subscription opens a WebSocket at the same address with the headers as connectionParams", async () => {
+test("a subscription opens a WebSocket at the same address, which has the cookies", async () => {
   await ready();
   await signIn();
   await button(/^Live orders/).click();
@@ -145,23 +196,47 @@ test("a subscription opens a WebSocket at the same address with the headers as c
   await until(() => sockets[0]?.sent?.some(({ type }) => type === "subscribe"), "a subscription");
   assert.equal(sockets[0].url(), URL_OF_PAGE.replace(/^http/, "ws"));
   const { payload } = sockets[0].sent.find(({ type }) => type === "connection_init");
-  assert.match(payload.authorization, /^Bearer ./);
+  assert.equal(payload.authorization, undefined);
+  await until(async () => !(await response()).includes('"errors"') && sockets[0].received?.includes("connection_ack"), "let in");
   await shot("live-orders");
   await run();
   await until(() => sockets[0].isClosed(), "the socket closed after Stop");
 });
 
-test("an ended session asks to sign in again", async () => {
+test("a session that was ended elsewhere asks to sign in again", async () => {
   await ready();
   await signIn();
-  await page.evaluate(() => {
-    const session = JSON.parse(sessionStorage["tributary.session"]);
-    sessionStorage["tributary.session"] = JSON.stringify({ ...session, accessTokenExpiresAt: "2020-01-01T00:00:00Z" });
-  });
-  await page.reload();
+  await endElsewhere(await cookie("access"));
+  await fill("operation.graphql", "{ viewer { email } }");
+  await run();
   await until(async () => (await status()).includes("Sign in again"), "the page says that the session has ended");
-  assert.equal(await page.evaluate(() => sessionStorage["tributary.session"]), undefined);
   await shot("session-ended");
+  await page.reload();
+  await until(async () => (await status()) === "Not signed in", "the page has forgotten the session");
+});
+
+test("the session goes on for as long as a page is open, also when two of them renew it at the same moment", async () => {
+  await context.clock.install();
+  await page.reload();
+  await signIn();
+  const first = await cookie("access");
+  const other = await context.newPage();
+  const renewals = [];
+  context.on("request", (request) => request.postData()?.includes("refreshSession") && renewals.push(request));
+  await other.goto(URL_OF_PAGE);
+  await other.getByRole("button", { name: "Sign out" }).waitFor();
+  // The clock of the machine is fast from here on by more than a token lives.
+  await context.clock.fastForward("45:00");
+  await until(async () => renewals.length > 0 && (await cookie("access")) !== first, "a new access token");
+  await until(async () => (await page.evaluate(() => navigator.locks.query())).held.length === 0, "an end of the renewal");
+  await ready();
+  for (const name of ["one", "two", "three"]) await answerTo(`{ ${name}: __typename }`);
+  assert.ok(renewals.length <= 2, `${renewals.length} renewals: by its own clock each token has ended already`);
+  assert.equal((await viewerOf(await cookie("access"))).data.viewer.email, "ada@example.com");
+  for (const tab of [page, other]) assert.equal(await tab.getByRole("button", { name: "Sign out" }).count(), 1);
+
+  await button("Sign out").click();
+  await other.getByText("Not signed in").waitFor();
 });
 
 test("each example opens in a tab of its own and fits the schema", async () => {
