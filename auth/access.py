@@ -17,17 +17,14 @@ import jwt
 from auth.caller import Caller
 from auth.cookies import ACCESS, Cookies, cookie
 from auth.errors import InvalidToken, NotAMember
+from auth.key_format import KEY_START, PREFIX_LENGTH, is_well_formed
 from auth.principal import ANONYMOUS, MemberRole, Principal
 from auth.proof import Proof
 from auth.rights import Rights
 from auth.scopes import ROLE_SCOPES
 from auth.tokens import Tokens
+from datasources.database.engine import Origin
 
-KEY_START = "trb_"
-"""What every API key begins with, so that scanners for leaked secrets find it."""
-KEY_PREFIX_LENGTH = 16
-"""How much of a key, its start included, may be shown and finds it."""
-MAX_KEY_LENGTH = 128
 ORGANIZATION_HEADER = "x-organization-id"
 
 _ENDED = "Your session has ended. Sign in again."
@@ -44,7 +41,7 @@ class Outsiders(Protocol):
         """Whether tokens of this issuer are taken."""
         ...
 
-    async def verify(self, token: str) -> Proof:
+    async def verify(self, token: str, origin: Origin) -> Proof:
         """Whom a token of an issuer that is known speaks for; raises ``AccessError``."""
         ...
 
@@ -59,17 +56,26 @@ class Access:
         cookies: Cookies,
         *,
         outsiders: Outsiders | None = None,
-        used: Callable[[str], None] | None = None,
+        used: Callable[[str], None] = lambda _: None,
+        refused: Callable[[Caller, str], None] = lambda _caller, _what: None,
     ) -> None:
-        """``used`` hears the id of each API key that is used."""
+        """``used`` hears the id of each API key that is used, ``refused`` who sent which kind of thing in vain."""
         self.rights = rights
         self.tokens = tokens
         self.cookies = cookies
         self._outsiders = outsiders
-        self._used = used or (lambda _: None)
+        self._used = used
+        self._refused = refused
 
     async def authenticate(self, caller: Caller) -> Principal:
         """Who sent a request; raises ``AccessError`` for a header that does not hold."""
+        try:
+            return await self._authenticated(caller)
+        except InvalidToken:
+            self._refused(caller, "API key" if _is_key(caller) else "token")
+            raise
+
+    async def _authenticated(self, caller: Caller) -> Principal:
         key = caller.headers.get("x-api-key")
         header = caller.headers.get("authorization")
         if key is None and header is not None:
@@ -78,7 +84,7 @@ class Access:
             if kind.lower() != "bearer" or not credential:
                 raise InvalidToken
             if not credential.startswith(KEY_START):
-                proof = await self._proven(credential)
+                proof = await self._proven(credential, caller)
                 return await self._principal(proof, caller.headers.get(ORGANIZATION_HEADER))
             key = credential
         if key is not None:
@@ -101,7 +107,10 @@ class Access:
                 return None
             expires_at = state.access_until
         if principal.key_id is not None:
-            return principal if await self.rights.key_holds(principal.key_id) else None
+            if not await self.rights.key_holds(principal.key_id):
+                return None
+            self._used(principal.key_id)
+            return principal
         proof = Proof(
             user_id=principal.user_id or "",
             home_id=principal.organization_id,
@@ -119,9 +128,9 @@ class Access:
         """Calls ``changed`` when ``renew`` may say something else; returns how to stop that."""
         return self.rights.watch(principal, changed)
 
-    async def _proven(self, token: str) -> Proof:
+    async def _proven(self, token: str, caller: Caller) -> Proof:
         if self._outsiders is not None and self._outsiders.knows(_issuer_named_by(token)):
-            return await self._outsiders.verify(token)
+            return await self._outsiders.verify(token, caller.origin())
         return self.tokens.verify(token)
 
     async def _of_cookie(self, caller: Caller, token: str) -> Principal:
@@ -161,9 +170,9 @@ class Access:
         )
 
     async def _of_key(self, secret: str, wanted: str | None) -> Principal:
-        if len(secret) > MAX_KEY_LENGTH or not secret.startswith(KEY_START) or not secret.isascii():
+        if not is_well_formed(secret):
             raise InvalidToken
-        key = await self.rights.key(secret[:KEY_PREFIX_LENGTH])
+        key = await self.rights.key(secret[:PREFIX_LENGTH])
         fits = hmac.compare_digest(sha256(secret.encode()).digest(), bytes(key.digest) if key is not None else b"")
         if key is None or not fits or key.revoked_at is not None:
             raise InvalidToken
@@ -178,6 +187,10 @@ class Access:
             key_id=key.id,
             expires_at=key.expires_at,
         )
+
+
+def _is_key(caller: Caller) -> bool:
+    return "x-api-key" in caller.headers or KEY_START in caller.headers.get("authorization", "")
 
 
 def _issuer_named_by(token: str) -> str:

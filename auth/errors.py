@@ -26,8 +26,8 @@ class IdentityNotLinked(AccessError):
 
     def __init__(self) -> None:
         super().__init__(
-            "There is an account with your e-mail address already. Follow the link in the mail that was sent there, then "
-            "try again."
+            "There is an account with your e-mail address already. Follow the link in the mail that was sent there, "
+            "then try again."
         )
 
 

@@ -29,6 +29,7 @@ class AccountPages:
 
     url: str
 
-    def link(self, page: AccountPage, token: str) -> str:
+    def link(self, page: AccountPage, token: str | None = None) -> str:
         """A link with a token after the ``#``, which browsers send to no server and in no Referer."""
-        return f"{self.url.rstrip('/')}/{page}#token={token}"
+        address = f"{self.url.rstrip('/')}/{page}"
+        return address if token is None else f"{address}#token={token}"

@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from auth.principal import Principal
 from datasources.database.access import (
@@ -46,14 +46,15 @@ class Rights:
         self._watchers: dict[str, set[Changed]] = {}
         self._changes = 0
 
-    async def start(self) -> None:
-        """Learns which tokens have lost their session already; call it once the event log is being read."""
+    async def __aenter__(self) -> Self:
+        """Learns which tokens have lost their session already; enter it once the event log is being read."""
         self._database.after_commit.append(self._committed)
         now = datetime.now(UTC)
         for session_id in await sessions_ended_since(self._database, now - self._token_lifetime * 2):
             self._ended[session_id] = now
+        return self
 
-    def stop(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Hears no more."""
         self._database.after_commit.remove(self._committed)
 

@@ -6,7 +6,7 @@ from auth.principal import MemberRole
 
 READ = frozenset({"businesses:read", "campaigns:read", "customers:read", "orders:read", "usage:read"})
 WORK = frozenset({"orders:write"})
-ADMINISTER = frozenset({"platforms:admin"})
+ADMINISTER = frozenset({"audit:read", "keys:admin", "members:admin", "organization:admin", "platforms:admin"})
 
 ROLE_SCOPES: Mapping[MemberRole, frozenset[str]] = {
     MemberRole.VIEWER: READ,
@@ -14,3 +14,6 @@ ROLE_SCOPES: Mapping[MemberRole, frozenset[str]] = {
     MemberRole.ADMIN: READ | WORK | ADMINISTER,
     MemberRole.OWNER: READ | WORK | ADMINISTER,
 }
+
+KNOWN_SCOPES = frozenset[str]().union(*ROLE_SCOPES.values())
+"""Every scope that there is."""

@@ -76,8 +76,16 @@ class SigningKeys:
         return self._keys[0]
 
     def find(self, key_id: str) -> SigningKey | None:
-        """The key with this id."""
+        """The key with this id; for one that is not known the file is looked at now, for it may have just been made."""
         self._refresh()
+        found = self._known(key_id)
+        if found is None:
+            self._look_again = 0.0
+            self._refresh()
+            found = self._known(key_id)
+        return found
+
+    def _known(self, key_id: str) -> SigningKey | None:
         return next((key for key in self._keys if key.id == key_id), None)
 
     def jwks(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ What is sealed reads ``<key id>.<nonce and ciphertext in base64>``: AES-256-GCM 
 """
 
 import binascii
+import logging
 import os
 import re
 import secrets
@@ -23,6 +24,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+logger = logging.getLogger(__name__)
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -38,11 +41,12 @@ class Unreadable(Exception):
 
 
 class Keyring:
-    """The keys in one file; it is read again when something is sealed under a key that it did not have."""
+    """The keys in one file; it is read again when it has changed, so that all processes follow a rotation."""
 
     def __init__(self, path: Path) -> None:
         """Raises ``KeyringError``."""
         self.path = path
+        self._version = _version(path)
         self._root, self._encryption = _read(path)
 
     @classmethod
@@ -63,7 +67,11 @@ class Keyring:
         return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=f"tributary {purpose}".encode()).derive(self._root)
 
     def seal(self, text: str, place: str) -> str:
-        """``text`` encrypted for ``place``: table, column and id of the row."""
+        """``text`` encrypted for ``place``: table, column and id of the row.
+
+        Looks at the file: what would be sealed under a key that another process has replaced could outlive that key.
+        """
+        self._follow()
         key_id = next(iter(self._encryption))
         nonce = secrets.token_bytes(NONCE_BYTES)
         sealed = AESGCM(self._encryption[key_id]).encrypt(nonce, text.encode(), place.encode())
@@ -73,7 +81,7 @@ class Keyring:
         """What was sealed for ``place``; raises ``Unreadable``."""
         key_id, _, encoded = sealed.partition(".")
         if key_id not in self._encryption:
-            self._root, self._encryption = _read(self.path)  # another process may have rotated
+            self._follow()
         key = self._encryption.get(key_id)
         if key is None:
             raise Unreadable
@@ -84,19 +92,32 @@ class Keyring:
             raise Unreadable from None
 
     def add_encryption_key(self) -> str:
-        """Puts a new key before the others, in the file first; returns its id."""
+        """Puts a new key before the others, in the file first; returns its id. One process at a time may do so."""
+        self._follow()
         key_id = new_key_id()
         self._replace({key_id: _new_key(), **self._encryption})
         return key_id
 
     def drop_encryption_keys(self, key_ids: frozenset[str]) -> None:
-        """Forgets keys that nothing is sealed under any more; never the newest."""
+        """Forgets keys that nothing is sealed under any more; never the newest. One process at a time may do so."""
+        self._follow()
         newest = next(iter(self._encryption))
         self._replace({name: key for name, key in self._encryption.items() if name == newest or name not in key_ids})
+
+    def _follow(self) -> None:
+        """Reads the file again if it has changed; while it cannot be read, the keys that are known go on."""
+        try:
+            version = _version(self.path)
+            if version != self._version:
+                self._root, self._encryption = _read(self.path)
+                self._version = version
+        except KeyringError:
+            logger.exception("the secret keys cannot be read again")
 
     def _replace(self, encryption: Mapping[str, bytes]) -> None:
         _write(self.path, {"root": {"r1": self._root}, "encryption": encryption}, replace=True)
         self._encryption = dict(encryption)
+        self._version = _version(self.path)
 
 
 def new_key_id() -> str:
@@ -108,13 +129,20 @@ def _new_key() -> bytes:
     return secrets.token_bytes(KEY_BYTES)
 
 
+def _version(path: Path) -> tuple[int, int, int]:
+    """Differs when the file does; raises ``KeyringError``."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise _unusable(path, error) from None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def _read(path: Path) -> tuple[bytes, dict[str, bytes]]:
     try:
         lines = path.read_text(encoding="ascii").splitlines()
-    except FileNotFoundError:
-        raise KeyringError(f"there are no secret keys at {path}. Make them: tributary secrets create") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise KeyringError(f"the secret keys at {path} cannot be read ({type(error).__name__})") from None
+        raise _unusable(path, error) from None
     roots: list[bytes] = []
     encryption: dict[str, bytes] = {}
     for number, line in enumerate(lines, 1):
@@ -136,9 +164,15 @@ def _read(path: Path) -> tuple[bytes, dict[str, bytes]]:
     return roots[0], encryption
 
 
+def _unusable(path: Path, error: Exception) -> KeyringError:
+    if isinstance(error, FileNotFoundError):
+        return KeyringError(f"there are no secret keys at {path}. Make them: tributary secrets create")
+    return KeyringError(f"the secret keys at {path} cannot be read ({type(error).__name__})")
+
+
 def _write(path: Path, keys: Mapping[str, Mapping[str, bytes]], *, replace: bool) -> None:
     """Whole or not at all, for its owner only; without ``replace`` the first of two processes wins."""
-    text = "# Secret keys of this gateway. Keep a copy: without them no secret can be read, nor the audit trail verified.\n"
+    text = "# Secret keys of this gateway. Keep a copy: secrets cannot be read nor the audit trail verified without.\n"
     for use, by_id in keys.items():
         text += "".join(f"{use} {key_id} {urlsafe_b64encode(key).decode()}\n" for key_id, key in by_id.items())
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """The application: settings in, one ASGI callable out."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,23 +15,29 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from auth.access import Access
+from auth.audit_heads import AuditHeads
 from auth.caller import Caller
 from auth.cookies import Cookies
+from auth.denials import Denials
+from auth.key_uses import KeyUses
 from auth.links import Links
-from auth.passwords import Passwords
 from auth.principal import Principal
 from auth.rights import Rights
-from auth.signin import SignIn
 from auth.signing_keys import SigningKeys, create_signing_keys
 from auth.tokens import Tokens
+from datasources.audit_heads import HeadsFile
 from datasources.database.engine import Database
 from datasources.database.events import EventRow
 from datasources.files import FileStore
 from datasources.keyring import Keyring
+from gateway.account_pages import AccountPages
+from gateway.accounts import accounts_of
 from gateway.anonymous import AnonymousLimit
 from gateway.demo import DEMO_LOGINS
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.limits import Limits
+from gateway.mail import outbox
+from gateway.mail_page import mail_routes
 from gateway.pages import Pages
 from gateway.platforms import chosen
 from gateway.settings import Settings, load_all
@@ -64,6 +70,8 @@ class Gateway:
     services: Services
     endpoint: GraphQLEndpoint
     access: Access
+    work: Sequence[AbstractAsyncContextManager[object]]
+    """What runs beside the requests, in the order in which it starts; it stops in the opposite one."""
 
 
 def create_gateway(settings: Settings, platforms: Sequence[Platform] | None = None) -> Gateway:
@@ -81,20 +89,34 @@ def create_gateway(settings: Settings, platforms: Sequence[Platform] | None = No
     keys = SigningKeys(settings.key_file)
     tokens = Tokens(keys, issuer=settings.public_url or "tributary", lifetime=token_lifetime)
     rights = Rights(database, token_lifetime=token_lifetime)
-    access = Access(rights, tokens, Cookies(keyring.derived("csrf"), same_site=settings.cookie_same_site))
+    cookies = Cookies(keyring.derived("csrf"), same_site=settings.cookie_same_site)
+    key_uses, denials = KeyUses(database), Denials(database)
+    mail = outbox(settings, database, keyring)
+    accounts = accounts_of(settings, database=database, tokens=tokens, cookies=cookies, keyring=keyring, outbox=mail)
+    access = Access(
+        rights, tokens, cookies, outsiders=accounts.outside, used=key_uses.used, refused=partial(_refused, denials)
+    )
     health: dict[str, HealthWatch] = {}
     services = Services(
         database=database,
         files=FileStore(settings.data_dir / FILES),
         events=EventLog(database),
-        sign_in=SignIn(database, Passwords(), tokens),
+        accounts=accounts,
+        denials=denials,
         links=Links(keyring.derived("links"), base_url=settings.base_url),
         settings=platform_settings,
         health=health,
     )
     health.update((each.key, HealthWatch(_check(each, services))) for each in plugged_in)
     endpoint = _endpoint(settings, composition, services, access)
-    return Gateway(settings, composition, services, endpoint, access)
+    services.events.observers.append(rights.observe)
+    heads = AuditHeads(database, HeadsFile(settings.heads_file, keyring.derived("audit heads")))
+    work = (heads, services.events, rights, denials, key_uses, mail, accounts.work())
+    return Gateway(settings, composition, services, endpoint, access, work)
+
+
+def _refused(denials: Denials, caller: Caller, what: str) -> None:
+    denials.refused(denials.database.scoped(None, caller.origin()), caller.place, what)
 
 
 def _check(platform: Platform, services: Services) -> Callable[[], Awaitable[Health]] | None:
@@ -161,11 +183,13 @@ def create_app(settings: Settings, *, platforms: Sequence[Platform] | None = Non
     routes: list[BaseRoute] = [
         *gateway.endpoint.routes,
         *_pages(settings).pages_routes(),
+        *AccountPages(WEB).routes(),
         Route("/", home),
         Route("/.well-known/jwks.json", keys),
         Route("/healthz", live),
         Route("/readyz", ready),
     ]
+    routes.extend(mail_routes(settings))
     for platform in gateway.composition.platforms:
         if platform.routes is not None:
             routes.extend(platform.routes(gateway.services))
@@ -196,10 +220,8 @@ async def _lifespan(gateway: Gateway, _: Starlette) -> AsyncIterator[None]:
     services = gateway.services
     async with AsyncExitStack() as stack:
         stack.push_async_callback(services.database.close)
-        services.events.observers.append(gateway.access.rights.observe)
-        await stack.enter_async_context(services.events)
-        await gateway.access.rights.start()
-        stack.callback(gateway.access.rights.stop)
+        for each in gateway.work:
+            await stack.enter_async_context(each)
         for platform in gateway.composition.platforms:
             if platform.work is not None:
                 await stack.enter_async_context(platform.work(services))

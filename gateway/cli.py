@@ -3,29 +3,25 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
 from auth.passwords import Passwords
-from auth.signing_keys import create_signing_keys
 from datasources.database import migrate
 from datasources.database.engine import Database
 from datasources.database.seed import AlreadyInUse, seed
-from gateway import demo
+from datasources.keyring import KeyringError
+from gateway import cli_audit, cli_keys, cli_secrets, cli_users, demo
 from gateway.app import create_app
+from gateway.commands import CommandFailed, branches, check_migrated, on_database, say
 from gateway.platforms import BUILT_IN, UnknownPlatform, chosen
 from gateway.serve import serve
-from gateway.settings import Settings, SettingsError, load
+from gateway.settings import SettingsError, load
 from schema.claims import CompositionError
 from schema.composition import compose
 
 MAX_SCALE = 100
 SDL = Path(__file__).parents[1] / "schema.graphql"
-
-
-class CommandFailed(Exception):
-    """The command cannot be done; the message says why and what to do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,21 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         UnknownPlatform,
         CompositionError,
         AlreadyInUse,
+        KeyringError,
         demo.NotOurDatabase,
         LookupError,
     )
     try:
         options.run(options)
     except expected as error:
-        _say(f"tributary: {error}", file=sys.stderr)
+        say(f"tributary: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
     return 0
-
-
-def _say(text: str, *, file: TextIO | None = None) -> None:
-    print(text, file=file or sys.stdout, flush=True)
 
 
 def _scale(text: str) -> int:
@@ -90,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--write", action="store_true", help="write schema.graphql anew")
     check.set_defaults(run=_check_schema)
 
-    key = commands.add_parser("key", help="keys").add_subparsers(required=True, metavar="command")
-    key.add_parser("create-signing", help="make the signing key where there is none").set_defaults(run=_create_key)
+    for module in (cli_audit, cli_keys, cli_secrets, cli_users):
+        module.add_commands(commands)
     return parser
 
 
@@ -99,58 +92,26 @@ def _serve(options: argparse.Namespace) -> None:
     given = {"host": options.host, "port": options.port, "demo": options.demo}
     settings = load(**{name: value for name, value in given.items() if value is not None})
     if settings.demo:
-        asyncio.run(demo.prepare(settings, chosen(settings.platforms), _say, scale=options.scale))
+        asyncio.run(demo.prepare(settings, chosen(settings.platforms), say, scale=options.scale))
     elif not settings.key_file.exists():
         message = f"there is no signing key at {settings.key_file}. Make one: tributary key create-signing"
         raise CommandFailed(message)
     app = create_app(settings)
-    _on_database(settings, lambda database: _check_migrated(database, settings))
+    on_database(settings, lambda database: check_migrated(database, settings))
     if settings.demo:
-        _say(demo.greeting(settings))
+        say(demo.greeting(settings))
     serve(app, settings, log_level="warning" if options.quiet or settings.demo else "info")
-
-
-def _on_database(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> None:
-    async def run() -> None:
-        database = Database(settings.database_url, pool_size=1)
-        try:
-            await _reach(database)
-            await work(database)
-        finally:
-            await database.close()
-
-    asyncio.run(run())
-
-
-async def _reach(database: Database) -> None:
-    try:
-        await database.ping()
-    except Exception as error:  # noqa: BLE001 -- whatever the driver raises
-        # Its words may hold parts of the address, and a password is one of them.
-        message = f"the database at DATABASE_URL cannot be used ({type(error).__name__})"
-        raise CommandFailed(message) from None
-
-
-def _branches(settings: Settings) -> list[migrate.Branch]:
-    return demo.branches_of(chosen(settings.platforms))
-
-
-async def _check_migrated(database: Database, settings: Settings) -> None:
-    missing = await migrate.pending(database, _branches(settings))
-    if missing:
-        message = f"the database lacks {len(missing)} migrations ({missing[0]} …). Run: tributary db migrate"
-        raise CommandFailed(message)
 
 
 def _migrate(_: argparse.Namespace) -> None:
     settings = load()
 
     async def run(database: Database) -> None:
-        missing = await migrate.pending(database, _branches(settings))
-        await migrate.upgrade(database, _branches(settings))
-        _say(f"{len(missing)} migrations applied." if missing else "The database is up to date.")
+        missing = await migrate.pending(database, branches(settings))
+        await migrate.upgrade(database, branches(settings))
+        say(f"{len(missing)} migrations applied." if missing else "The database is up to date.")
 
-    _on_database(settings, run)
+    on_database(settings, run)
 
 
 def _seed(options: argparse.Namespace) -> None:
@@ -160,21 +121,21 @@ def _seed(options: argparse.Namespace) -> None:
     keys = {platform.key for platform in chosen(settings.platforms)}
 
     async def run(database: Database) -> None:
-        await _check_migrated(database, settings)
-        await seed(database, scale=options.scale, password_hash=password_hash, platforms=keys, progress=_say)
+        await check_migrated(database, settings)
+        await seed(database, scale=options.scale, password_hash=password_hash, platforms=keys, progress=say)
 
-    _on_database(settings, run)
+    on_database(settings, run)
 
 
 def _reset(options: argparse.Namespace) -> None:
     if not options.yes:
         message = "this drops every table with all that is in it. Say --yes to do it."
         raise CommandFailed(message)
-    _on_database(load(), migrate.reset)
+    on_database(load(), migrate.reset)
 
 
 def _print_schema(_: argparse.Namespace) -> None:
-    _say(compose(chosen(load().platforms)).sdl.rstrip())
+    say(compose(chosen(load().platforms)).sdl.rstrip())
 
 
 def _check_schema(options: argparse.Namespace) -> None:
@@ -184,13 +145,4 @@ def _check_schema(options: argparse.Namespace) -> None:
     elif not SDL.exists() or SDL.read_text(encoding="utf-8") != sdl:
         message = "schema.graphql is not what the code says. Look at the change: tributary schema check --write"
         raise CommandFailed(message)
-    _say("schema.graphql is what the code says.")
-
-
-def _create_key(_: argparse.Namespace) -> None:
-    settings = load()
-    if settings.key_file.exists():
-        message = f"there is a signing key at {settings.key_file} already; it stays"
-        raise CommandFailed(message)
-    create_signing_keys(settings.key_file)
-    _say(f"Made {settings.key_file}. Keep it secret, and keep it: without it all sessions end.")
+    say("schema.graphql is what the code says.")

@@ -1,16 +1,33 @@
 """People and organizations: who is signed in, and what they belong to."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
 import strawberry
 
 from datasources.database import accounts
-from schema.context import Info
+from datasources.database.engine import Scope
+from schema.batching import BatchLoader
+from schema.context import Info, as_graphql
 from schema.directives import Authenticated
 from schema.node import Node
 from schema.relations import relation
 from schema.scalars import EmailAddress, Json, Url
+
+Seen = Callable[[Scope, list[Any], str | None], Awaitable[Mapping[Any, Any]]]
+"""Reads rows by key as a viewer sees them, who belongs to more organizations than the one that they act for."""
+
+
+def _seen_by_viewer(info: Info, load: Seen) -> BatchLoader[Any, Any]:
+    context = info.context
+
+    async def batch(keys: list[Any]) -> list[Any]:
+        found = await load(context.scope, keys, context.principal.user_id)
+        return [found.get(key) for key in keys]
+
+    return context.keyed_loader(load, lambda: batch)
 
 
 @strawberry.enum(description="What a person may do in an organization.")
@@ -50,10 +67,15 @@ class User(Node):
     skills: list[str] = strawberry.field(description="What they can do.")
     interests: list[str] = strawberry.field(description="What they care for.")
     preferences: Json = strawberry.field(description="Settings that frontends keep for them.")
-    memberships: list["Membership"] = relation(
-        accounts.memberships_here, key="id", many=True, description="What they are in this organization."
-    )
     created_at: datetime = strawberry.field(description="When they registered.")
+
+    @strawberry.field(
+        description="What they are in the organization that you act for; of yourself, in all that you belong to."
+    )
+    @staticmethod
+    async def memberships(root: strawberry.Parent[accounts.UserRow], info: Info) -> list["Membership"]:
+        """``memberships``."""
+        return as_graphql(await _seen_by_viewer(info, accounts.memberships_seen).load(root.id) or ())
 
 
 @strawberry.type(
@@ -67,7 +89,10 @@ class Organization(Node):
     slug: str = strawberry.field(description="Its name in addresses.")
     capabilities: list[Capability] = strawberry.field(description="What it may do beyond buying.")
     members: list["Membership"] | None = relation(
-        accounts.members_of, key="id", many=True, description="Its people, longest first."
+        accounts.members_of,
+        key="id",
+        many=True,
+        description="Its people, longest first; null for another organization than the one that you act for.",
     )
     created_at: datetime = strawberry.field(description="When it was created.")
 
@@ -76,12 +101,22 @@ class Organization(Node):
 class Membership:
     """``Membership``."""
 
-    organization: Organization | None = relation(
-        accounts.organizations_by_id, key="organization_id", description="Where."
-    )
-    user: User | None = relation(accounts.users_by_id, key="user_id", description="Who.")
     role: MemberRole = strawberry.field(description="What they may do there.")
     joined_at: datetime = strawberry.field(description="Since when.")
+
+    @strawberry.field(
+        description="Where. To read what is in another one of yours, name it in the header X-Organization-Id."
+    )
+    @staticmethod
+    async def organization(root: strawberry.Parent[accounts.MembershipRow], info: Info) -> Organization | None:
+        """``organization``."""
+        return await _seen_by_viewer(info, accounts.organizations_seen).load(root.organization_id)
+
+    @strawberry.field(description="Who.")
+    @staticmethod
+    async def user(root: strawberry.Parent[accounts.MembershipRow], info: Info) -> User | None:
+        """``user``."""
+        return await _seen_by_viewer(info, accounts.people_seen).load(root.user_id)
 
 
 @strawberry.type(description="Roots about who is signed in.")
@@ -91,7 +126,7 @@ class AccountQueries:
     @strawberry.field(description="The person who is signed in.", directives=[Authenticated()])
     async def viewer(self, info: Info) -> User | None:
         """``viewer``."""
-        return await info.context.loader(accounts.users_by_id).load(info.context.principal.user_id)
+        return await _seen_by_viewer(info, accounts.people_seen).load(info.context.user_id)
 
     @strawberry.field(description="The organization that this request acts for.", directives=[Authenticated()])
     async def organization(self, info: Info) -> Organization | None:

@@ -30,7 +30,7 @@ from datasources.paging import Load, Source
 from schema.claims import CompositionError, two_types
 from schema.composed import Composition
 from schema.gateway_fields import GATEWAY
-from schema.platform import AREA, OPEN_ENUMS, EnumValue, NodeType, OpenEnum, Platform
+from schema.platform import AREA, ITSELF, OPEN_ENUMS, EnumValue, NodeType, OpenEnum, Platform
 from schema.roots import Mutation, Query, Subscription
 from schema.scalars import SCALARS
 from schema.scopes import enforce
@@ -83,10 +83,10 @@ class _Schema(strawberry.Schema):
 
 def compose(platforms: Sequence[Platform]) -> Composition:
     """The schema of these platforms; raises ``CompositionError`` when they do not fit together."""
-    by_key = _unique("platform", [(platform.key, platform.name, platform) for platform in platforms])
+    by_key = _unique("platform", [(each.key, each.name, each) for each in (ITSELF, *platforms)])
     areas = {value.name for platform in platforms for value in platform.areas}
     if not areas:
-        message = f"nothing supplies an area: of {sorted(by_key)} alone there is no schema"
+        message = f"nothing supplies an area: of {sorted(by_key.keys() - {ITSELF.key})} alone there is no schema"
         raise CompositionError(message)
     for platform in platforms:
         if strangers := set(platform.sources) - {value.name for value in platform.areas}:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 import strawberry
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionSetNode
 
+from datasources.database.scope import ORGANIZATION
 from datasources.paging import Selection, Source
 from schema import cursors
 from schema.batching import BatchLoader
@@ -189,6 +190,8 @@ def connection(  # noqa: PLR0913 -- a declaration, whose parts are named
         context = info.context
         if by is None or key is None:
             return _whole(declared, _asked(select, arguments, context), context, info)
+        if by == ORGANIZATION and getattr(root, key) != context.organization_id:
+            return None  # another organization of the viewer: an empty list would say that nothing is there
         # A field of the document has the same arguments for every parent, so its pages come from one loader. All of
         # its nodes count: a fragment may stand in two places of which only one selects the rows.
         nodes = tuple(map(id, info._raw_info.field_nodes))  # noqa: SLF001

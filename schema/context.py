@@ -49,6 +49,10 @@ class Context:
             raise PersonRequired if self.principal.signed_in else SignInRequired(self.principal.hint)
         return self.principal.user_id
 
+    def denied(self, what: str, operation_name: str | None) -> None:
+        """Leaves in the audit trail that the caller asked for what they have no right to."""
+        self.services.denials.denied(self.scope, self.principal.actor, what, operation_name)
+
     def _scope(self) -> Scope:
         origin = self.caller.origin(self.principal.user_id)
         return self.services.database.scoped(self.principal.organization_id, origin)

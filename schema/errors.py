@@ -10,7 +10,7 @@ from enum import Enum
 from types import UnionType
 from typing import Any
 
-from auth.errors import AccessDenied, AccessError, NotAMember, PersonRequired, SignInRequired
+from auth.errors import AccessDenied, AccessError, IssuerUnreachable, NotAMember, PersonRequired, SignInRequired
 from datasources.database.engine import UnstorableText
 from datasources.database.scope import NoOrganization
 from datasources.paging import ForeignPosition
@@ -112,6 +112,7 @@ def _denied(error: AccessDenied) -> GatewayError:
 _FROM_BELOW: tuple[tuple[type[Exception] | UnionType, Callable[[Any], GatewayError]], ...] = (
     (AccessDenied, _denied),
     (NotAMember | PersonRequired, lambda error: Forbidden(str(error))),
+    (IssuerUnreachable, lambda error: UpstreamFailed(str(error), retry_after=30)),
     (AccessError, lambda error: Unauthenticated(str(error))),
     (NoOrganization, lambda _: Unauthenticated(str(SignInRequired()))),
     (ForeignPosition, lambda _: BadRequest("That is not a cursor of this list. Send a cursor exactly as you got it.")),

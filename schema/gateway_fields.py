@@ -4,8 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from datasources.database import accounts, businesses
+from datasources.database.api_keys import ApiKeyRow, api_keys_by_id
+from datasources.database.audit_reading import AuditEntryRow, audit_entries_by_id
 from datasources.database.events import EventRow, events_by_id
+from datasources.database.invitations import InvitationRow, invitations_by_id
 from schema.accounts import AccountQueries, Organization, User
+from schema.api_keys import ApiKey, ApiKeyMutations, OrganizationApiKeys
+from schema.audit import AuditEntry, AuditQueries, AuditSubscriptions, SecurityEvent
 from schema.business import (
     Business,
     BusinessCustomers,
@@ -18,9 +23,13 @@ from schema.business import (
 )
 from schema.campaign import BusinessCampaigns, CampaignQueries
 from schema.event import Event
+from schema.identities import IdentityMutations
+from schema.members import Invitation, MemberMutations, OrganizationInvitations
 from schema.order import BusinessOrders, CustomerOrders, Order, OrderChanged, OrderQueries, OrderSubscriptions
+from schema.people import PeopleMutations
 from schema.platform import BUSINESSES, CAMPAIGNS, ORDERS, PROMPTS, USAGE, EventType, NodeType
 from schema.prompt import PromptQueries
+from schema.registration import RegistrationMutations
 from schema.registry import PlatformQueries
 from schema.roots import Mutation, Query, Subscription
 from schema.session import SessionMutations
@@ -45,14 +54,27 @@ def _part(
 GATEWAY: Sequence[Part] = (
     _part(
         fields={
-            Query: [AccountQueries, PlatformQueries],
-            Mutation: [SessionMutations],
+            Query: [AccountQueries, AuditQueries, PlatformQueries],
+            Mutation: [
+                ApiKeyMutations,
+                IdentityMutations,
+                MemberMutations,
+                PeopleMutations,
+                RegistrationMutations,
+                SessionMutations,
+            ],
+            Organization: [OrganizationApiKeys, OrganizationInvitations],
+            Subscription: [AuditSubscriptions],
         },
         nodes=[
             NodeType("usr", User, accounts.UserRow, accounts.users_by_id),
             NodeType("org", Organization, accounts.OrganizationRow, accounts.organizations_by_id),
             NodeType("evt", Event, EventRow, events_by_id),
+            NodeType("aud", AuditEntry, AuditEntryRow, audit_entries_by_id),
+            NodeType("inv", Invitation, InvitationRow, invitations_by_id),
+            NodeType("key", ApiKey, ApiKeyRow, api_keys_by_id),
         ],
+        events=[EventType(SecurityEvent)],
     ),
     _part(
         BUSINESSES,

@@ -4,6 +4,8 @@ from enum import Enum
 
 import strawberry
 
+from auth.refusal import Refusal
+
 
 @strawberry.enum(description="What kind of thing has to be mended.")
 class UserErrorCode(Enum):
@@ -35,3 +37,8 @@ class UserError:
 def user_error(code: UserErrorCode, message: str, *field: str) -> UserError:
     """A user error at a path into the input."""
     return UserError(code=code, message=message, field=list(field) or None)
+
+
+def refused(refusal: Refusal) -> UserError:
+    """A refusal from below as a user error."""
+    return user_error(UserErrorCode[refusal.code], str(refusal), *refusal.field)

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple, NewType, TypeVar
 from pydantic_settings import BaseSettings
 from starlette.routing import BaseRoute
 
+from auth.accounts import Accounts
+from auth.denials import Denials
 from auth.links import Links
-from auth.signin import SignIn
+from datasources.database.access import GATEWAY
 from datasources.database.engine import Database
 from datasources.database.migrate import Branch
 from datasources.files import FileStore
@@ -82,7 +84,8 @@ class Services:
     database: Database
     files: FileStore
     events: EventLog
-    sign_in: SignIn
+    accounts: Accounts
+    denials: Denials
     links: Links
     settings: Mapping[str, BaseSettings]
     health: Mapping[str, HealthWatch]
@@ -147,3 +150,7 @@ class Platform:
     routes: Callable[[Services], Sequence[BaseRoute]] | None = None
     work: Work | None = None
     health: Callable[[Services], Awaitable[Health]] | None = None
+
+
+ITSELF = Platform(GATEWAY, "Tributary")
+"""What stands for the gateway where an event says on which platform it happened; it is not among the platforms."""

@@ -122,9 +122,19 @@ def enforce(schema: GraphQLSchema) -> None:
             field.extensions = {**field.extensions, "requirement": requirement}
 
 
+def _require(requirement: Requirement, info: GraphQLResolveInfo[Any], what: str) -> None:
+    """Lets the operation go on, or leaves a trace of what was refused and raises."""
+    try:
+        requirement.check(info.context.principal)
+    except AccessDenied:
+        operation = info.operation.name
+        info.context.denied(what, operation.value if operation else None)
+        raise
+
+
 def _guarded(resolve: Callable[..., Any], requirement: Requirement) -> Callable[..., Any]:
     def resolve_if_allowed(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-        requirement.check(info.context.principal)
+        _require(requirement, info, f"{info.parent_type.name}.{info.field_name}")
         return resolve(source, info, **arguments)
 
     return resolve_if_allowed
@@ -146,7 +156,7 @@ def _guard_interface(schema: GraphQLSchema, interface: GraphQLInterfaceType) -> 
         name = resolve_type(value, info, abstract)
         requirement = guarded.get(name) if isinstance(name, str) else None
         if requirement is not None:
-            requirement.check(info.context.principal)
+            _require(requirement, info, str(name))
         return name
 
     interface.resolve_type = resolve_type_if_allowed

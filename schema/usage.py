@@ -6,6 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import strawberry
 
+from datasources.database.accounts import OrganizationRow
 from datasources.database.usage import UsageSum, usage_sums
 from schema.context import Context, Info, as_graphql
 from schema.directives import Cost, scopes
@@ -167,10 +168,16 @@ class UsageFields:
     )
     @staticmethod
     async def usage(
-        info: Info, span: _RANGE, granularity: _STEP = Granularity.DAY, metrics: _METRICS = None
+        root: strawberry.Parent[Any],
+        info: Info,
+        span: _RANGE,
+        granularity: _STEP = Granularity.DAY,
+        metrics: _METRICS = None,
     ) -> UsageReport | None:
         """``usage``: one statement, also where several paths of one field lead to the organization."""
         context = info.context
+        if isinstance(root, OrganizationRow) and root.id != context.organization_id:
+            return None  # another organization of the viewer
 
         async def batch(organization_ids: list[str]) -> list[Report]:
             return [await _report(context, span, granularity, metrics)] * len(organization_ids)

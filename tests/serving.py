@@ -33,6 +33,14 @@ LOGIN = """mutation ($input: LoginInput!) {
 }"""
 
 
+# What people wait for, and what asks strangers, is of no interest to most tests. Passwords are hashed as in ``fill``.
+_QUICK: Mapping[str, Any] = {
+    "anonymous_per_minute": 100_000,
+    "argon2_memory_kib": 64,
+    "argon2_time_cost": 1,
+    "breached_passwords_url": "off",
+}
+
 # One for all: making a client reads the machine's certificates, which costs more than a query.
 _HTTP = httpx.Client(timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
 
@@ -96,7 +104,7 @@ def running(
             port=port,
             demo=False,
             signing_key_file=make_keys(folder),
-            **{"anonymous_per_minute": 100_000, **settings},
+            **{**_QUICK, **settings},
         )
         app = create_app(chosen, platforms=platforms)
         config = uvicorn.Config(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, bindparam, select
+from sqlalchemy import bindparam, or_, select
 
 from datasources.database.columns import Id, any_of
 from datasources.database.engine import Database, Scope
@@ -47,14 +47,6 @@ class MembershipRow(NamedTuple):
     joined_at: datetime
 
 
-class Credentials(NamedTuple):
-    """What a sign-in is checked against."""
-
-    user_id: str
-    password_hash: str | None
-    disabled_at: datetime | None
-
-
 _MINE = select(*(organizations.c[name] for name in OrganizationRow._fields)).where(organizations.c.id == TENANT)
 _ORGANIZATIONS_BY_ID = _MINE.where(any_of(organizations.c.id, "ids"))
 # A person is visible to the organizations that they belong to, and to no other.
@@ -68,13 +60,30 @@ _MEMBERS_OF = (
     .where(memberships.c.organization_id == TENANT, any_of(memberships.c.organization_id, "keys"))
     .order_by(memberships.c.joined_at, memberships.c.user_id)
 )
-_MEMBERSHIPS_HERE = (
-    select(*(memberships.c[name] for name in MembershipRow._fields))
-    .where(memberships.c.organization_id == TENANT, any_of(memberships.c.user_id, "keys"))
-    .order_by(memberships.c.joined_at)
+# Somebody sees of themself, beyond the organization that they act for, which other ones they could act for.
+_HERE = bindparam("here", type_=Id)
+_VIEWER = bindparam("viewer", type_=Id)
+_PEOPLE_SEEN = select(*(users.c[name] for name in UserRow._fields)).where(
+    any_of(users.c.id, "ids"),
+    or_(
+        users.c.id == _VIEWER,
+        users.c.id.in_(select(memberships.c.user_id).where(memberships.c.organization_id == _HERE)),
+    ),
 )
-_CREDENTIALS = select(users.c.id, users.c.password_hash, users.c.disabled_at).where(
-    users.c.email_key == bindparam("email_key", type_=Text())
+_MEMBERSHIPS_SEEN = (
+    select(*(memberships.c[name] for name in MembershipRow._fields))
+    .where(
+        any_of(memberships.c.user_id, "keys"),
+        or_(memberships.c.organization_id == _HERE, memberships.c.user_id == _VIEWER),
+    )
+    .order_by(memberships.c.joined_at, memberships.c.organization_id)
+)
+_ORGANIZATIONS_SEEN = select(*(organizations.c[name] for name in OrganizationRow._fields)).where(
+    any_of(organizations.c.id, "ids"),
+    or_(
+        organizations.c.id == _HERE,
+        organizations.c.id.in_(select(memberships.c.organization_id).where(memberships.c.user_id == _VIEWER)),
+    ),
 )
 _MEMBERSHIPS_OF_USER = (
     select(*(memberships.c[name] for name in MembershipRow._fields))
@@ -93,27 +102,39 @@ async def users_by_id(scope: Scope, ids: Sequence[str]) -> dict[str, UserRow]:
     return {row.id: row for row in await scope.fetch(_USERS_BY_ID, UserRow, {"ids": ids})}
 
 
-async def members_of(scope: Scope, organization_ids: Sequence[str]) -> dict[str, list[MembershipRow]]:
-    """The members of the tenant's organization, longest first."""
-    found: dict[str, list[MembershipRow]] = {}
-    for row in await scope.fetch(_MEMBERS_OF, MembershipRow, {"keys": organization_ids}):
-        found.setdefault(row.organization_id, []).append(row)
-    return found
+async def members_of(scope: Scope, organization_ids: Sequence[str]) -> dict[str, list[MembershipRow] | None]:
+    """The members of the tenant's organization, longest first; ``None`` for any other."""
+    members = await scope.fetch(_MEMBERS_OF, MembershipRow, {"keys": organization_ids})
+    return {each: members if each == scope.organization_id else None for each in organization_ids}
 
 
-async def memberships_here(scope: Scope, user_ids: Sequence[str]) -> dict[str, list[MembershipRow]]:
-    """What each person is in the tenant's organization."""
+async def people_seen(scope: Scope, ids: Sequence[str], viewer: str | None) -> dict[str, UserRow]:
+    """As ``users_by_id``, and the viewer themself wherever they are looking from."""
+    rows = await _beyond(scope).fetch(_PEOPLE_SEEN, UserRow, {"ids": ids, **_eyes(scope, viewer)})
+    return {row.id: row for row in rows}
+
+
+async def memberships_seen(scope: Scope, user_ids: Sequence[str], viewer: str | None) -> dict[str, list[MembershipRow]]:
+    """What each person is in the tenant's organization, and what the viewer is in all of theirs; longest first."""
     found: dict[str, list[MembershipRow]] = {}
-    for row in await scope.fetch(_MEMBERSHIPS_HERE, MembershipRow, {"keys": user_ids}):
+    parameters = {"keys": user_ids, **_eyes(scope, viewer)}
+    for row in await _beyond(scope).fetch(_MEMBERSHIPS_SEEN, MembershipRow, parameters):
         found.setdefault(row.user_id, []).append(row)
     return found
 
 
-async def credentials(database: Database, email_key: str) -> Credentials | None:
-    """What to check a sign-in with this address against; ``email_key`` is the address in lower case."""
-    scope = database.unscoped("sign-in knows an address before it knows an organization")
-    rows = await scope.fetch(_CREDENTIALS, Credentials, {"email_key": email_key})
-    return rows[0] if rows else None
+async def organizations_seen(scope: Scope, ids: Sequence[str], viewer: str | None) -> dict[str, OrganizationRow]:
+    """The tenant's own organization and the others of the viewer, as far as they are among the ids."""
+    rows = await _beyond(scope).fetch(_ORGANIZATIONS_SEEN, OrganizationRow, {"ids": ids, **_eyes(scope, viewer)})
+    return {row.id: row for row in rows}
+
+
+def _beyond(scope: Scope) -> Scope:
+    return scope.database.unscoped("somebody sees which organizations they belong to, also beside this one")
+
+
+def _eyes(scope: Scope, viewer: str | None) -> dict[str, str | None]:
+    return {"here": scope.organization_id, "viewer": viewer}
 
 
 async def memberships_of(database: Database, user_id: str) -> list[MembershipRow]:

@@ -22,8 +22,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import JSON, TypeEngine
 
 Json = JSON().with_variant(JSONB(), "postgresql")
@@ -90,6 +92,11 @@ class TextArray(TypeDecorator[Sequence[str]]):
 class _AnyOf(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
+
+    def self_group(self, against: OperatorType | None = None) -> Any:
+        """As it is among other conditions; ``IN (…) = 1``, which SQLite would get, keeps it from using an index."""
+        among_conditions = (operators.and_, operators.or_, operators._asbool)  # noqa: SLF001 -- alone in a WHERE
+        return self if against in among_conditions else super().self_group(against)
 
 
 @compiles(_AnyOf)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -229,6 +229,10 @@ class Transaction:
     announced: list[Announced] = field(default_factory=list)
     before_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
+
+    def acting_for(self, organization_id: str | None) -> "Transaction":
+        """The same unit of work as another organization, for what touches several and must commit together."""
+        return replace(self, scope=self.scope.database.scoped(organization_id, self.scope.origin))
 
     async def fetch(
         self, statement: Executable, row: Callable[..., R], parameters: Mapping[str, object] | None = None

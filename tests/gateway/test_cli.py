@@ -43,10 +43,13 @@ def test_from_an_empty_folder_to_a_gateway_and_back(tmp_path: Path) -> None:
     before = key.read_bytes()
     refused(run(tmp_path, "key", "create-signing"), "already; it stays")
     assert key.read_bytes() == before
+    refused(run(tmp_path, "serve"), "there are no secret keys at var/secret-keys", "tributary secrets create")
+    assert run(tmp_path, "secrets", "create").returncode == 0
+    assert stat.S_IMODE((tmp_path / "var" / "secret-keys").stat().st_mode) == 0o600
 
     for arguments in (("serve",), ("db", "seed")):
-        refused(run(tmp_path, *arguments), "the database lacks 5 migrations", "tributary db migrate")
-    assert run(tmp_path, "db", "migrate").stdout == "5 migrations applied.\n"
+        refused(run(tmp_path, *arguments), "the database lacks 6 migrations", "tributary db migrate")
+    assert run(tmp_path, "db", "migrate").stdout == "6 migrations applied.\n"
     seeded = run(tmp_path, "db", "seed", "--scale", "1", "--password", "a pass phrase", PLATFORMS="billing")
     assert seeded.returncode == 0, seeded
     assert "a pass phrase" not in seeded.stdout + seeded.stderr
@@ -63,7 +66,7 @@ def test_from_an_empty_folder_to_a_gateway_and_back(tmp_path: Path) -> None:
     assert run(tmp_path, "db", "migrate").stdout == "The database is up to date.\n"
     refused(run(tmp_path, "db", "reset"), "Say --yes")
     assert run(tmp_path, "db", "reset", "--yes").returncode == 0
-    assert run(tmp_path, "db", "migrate").stdout == "5 migrations applied.\n"
+    assert run(tmp_path, "db", "migrate").stdout == "6 migrations applied.\n"
 
 
 def test_the_schema_is_printed_as_it_is_committed(tmp_path: Path) -> None:
@@ -122,6 +125,7 @@ async def test_a_gateway_that_is_told_to_stop_sends_its_clients_elsewhere(
 ) -> None:
     shutil.copy(seeded_sqlite, tmp_path / "demo.db")
     run(tmp_path, "key", "create-signing")
+    run(tmp_path, "secrets", "create")
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with serving(tmp_path, port, DATABASE_URL="sqlite:///demo.db") as process:
@@ -158,6 +162,7 @@ async def test_a_gateway_that_is_told_to_stop_sends_its_clients_elsewhere(
 def test_a_port_that_is_taken_is_told(tmp_path: Path, seeded_sqlite: Path) -> None:
     shutil.copy(seeded_sqlite, tmp_path / "demo.db")
     run(tmp_path, "key", "create-signing")
+    run(tmp_path, "secrets", "create")
     port = free_port()
     with serving(tmp_path, port, DATABASE_URL="sqlite:///demo.db"):
         second = start(tmp_path, "serve", "--port", str(port), DATABASE_URL="sqlite:///demo.db")

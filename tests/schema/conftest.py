@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from auth.principal import Principal
 from gateway.platforms import BUILT_IN
 from schema.composed import Composition
 from schema.composition import compose
@@ -35,7 +36,22 @@ def sdl(composition: Composition) -> str:
 async def inside(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InProcess]:
     """A gateway over the demo data, once on each database."""
     async with in_process(database_url, tmp_path_factory.mktemp("inside")) as running:
+        for email in (ADA, GRACE):
+            await _furnish(running, await running.person(email))
         yield running
+
+
+async def _furnish(inside: InProcess, who: Principal) -> None:
+    """What the demo data has none of: API keys, invitations, and an audit trail that tells of them."""
+    mutation = """mutation ($key: CreateApiKeyInput!, $guest: InviteMemberInput!) {
+      createApiKey(input: $key) { userErrors { message } }
+      inviteMember(input: $guest) { userErrors { message } }
+    }"""
+    for number in range(12):
+        key = {"name": f"Key {number}", "scopes": ["orders:read"]}
+        guest = {"email": f"guest{number}@example.com", "role": "VIEWER"}
+        data = await inside.data(mutation, {"key": key, "guest": guest}, as_=who)
+        assert data == {"createApiKey": {"userErrors": []}, "inviteMember": {"userErrors": []}}
 
 
 @pytest.fixture(scope="module")

@@ -40,9 +40,17 @@ def _collect(value: Any, found: dict[str, dict[str, None]]) -> None:
             _collect(each, found)
 
 
+_MAKES = """mutation {
+  createApiKey(input: {name: "a program", scopes: ["orders:read"]}) { apiKey { id } }
+  inviteMember(input: {email: "nobody.yet@example.com", role: VIEWER}) { invitation { id } }
+}"""
+"""What demo data has none of."""
+
+
 async def harvest(inside: InProcess, who: Principal) -> Harvest:
     """Walks the roots: 250 rows of each list, more behind a few of them, and the event log from its beginning."""
     ways = Ways(inside.composition.graphql)
+    await inside.data(_MAKES, as_=who)
     found: dict[str, dict[str, None]] = {}
     for name in ways.object("Query").fields:
         step = Step("Query", name)
@@ -52,13 +60,14 @@ async def harvest(inside: InProcess, who: Principal) -> Harvest:
             operation = Operation(ways, samples({}), first=first)
             body = _ids_below(operation, step, depth)
             _collect(await inside.data(operation.text(f"{{ {body} }}"), operation.variables, as_=who), found)
-    query = "subscription ($after: String) { orderChanged(after: $after) { __typename id } }"
-    marker = await _newest_event(inside, who)
-    async with aclosing(inside.stream(query, {"after": BEGINNING.cursor}, as_=who)) as stream:
-        async for event in stream:
-            _collect(event["data"], found)
-            if event["data"]["orderChanged"]["id"] == marker:
-                break
+    for stream in ("orderChanged", "securityEvent"):
+        query = f"subscription ($after: String) {{ {stream}(after: $after) {{ __typename id }} }}"
+        marker = await _newest_event(inside, who, f"{stream[0].upper()}{stream[1:]}")
+        async with aclosing(inside.stream(query, {"after": BEGINNING.cursor}, as_=who)) as events_of:
+            async for event in events_of:
+                _collect(event["data"], found)
+                if event["data"][stream]["id"] == marker:
+                    break
     ids = {kind: list(of_kind) for kind, of_kind in found.items()}
     slug = await inside.data("{ prompts(first: 1) { nodes { slug } } }")
     return Harvest(who, ids, samples(ids, slug=slug["prompts"]["nodes"][0]["slug"]))
@@ -80,10 +89,10 @@ def _ids_below(operation: Operation, step: Step, depth: int) -> str:
     return f"{operation.called(step)} {{ {' '.join(parts)} }}"
 
 
-async def _newest_event(inside: InProcess, who: Principal) -> str:
+async def _newest_event(inside: InProcess, who: Principal, kind: str) -> str:
     newest = (
         select(events.c.id)
-        .where(events.c.organization_id == who.organization_id)
+        .where(events.c.organization_id == who.organization_id, events.c.type == kind)
         .order_by(events.c.tx.desc(), events.c.position.desc())
         .limit(1)
     )

@@ -11,7 +11,9 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
+from auth.caller import Caller
 from auth.principal import ANONYMOUS, Principal
+from auth.signin import SignInAttempt
 from datasources.database.engine import Database
 from datasources.database.tables.metadata import metadata
 from gateway.app import Gateway, create_app
@@ -80,7 +82,9 @@ class InProcess:
 
     async def _sign_in(self, email: str) -> tuple[Principal, str]:
         if email not in self._signed_in:
-            session = await self.gateway.services.sign_in.with_password(email, PASSWORD, None)
+            session = await self.gateway.services.accounts.sign_in.with_password(
+                SignInAttempt(email, PASSWORD), Caller()
+            )
             assert session is not None
             self._signed_in[email] = (session.principal, session.token.text)
         return self._signed_in[email]
@@ -152,6 +156,9 @@ async def in_process(database_url: str, folder: Path) -> AsyncIterator[InProcess
         demo=False,
         signing_key_file=key_file,
         page_limit=LONGEST_PAGE,
+        argon2_memory_kib=64,
+        argon2_time_cost=1,
+        breached_passwords_url="off",
     )
     app = create_app(settings)
     gateway: Gateway = app.state.gateway

@@ -16,6 +16,7 @@ from tests.schema.ways import NODES, Step, Ways
 Arguments = Mapping[str, Any]
 
 FILTERS: Mapping[str, Sequence[Arguments]] = {
+    "AuditFilter": [{"minRisk": "LOW"}, {"actions": ["session.opened"]}],
     "BusinessFilter": [{"search": "o"}],
     "CampaignFilter": [{"status": ["ACTIVE", "ENDED"], "search": "a"}],
     "OrderFilter": [

@@ -18,6 +18,11 @@ IDS_OF: Mapping[str, str] = {
     "ReviewPaymentInput.orderId": "ServiceOrder",
     "CompleteOrderInput.orderId": "ServiceOrder",
     "CancelOrderInput.orderId": "ServiceOrder",
+    "WithdrawInvitationInput.id": "Invitation",
+    "ChangeMemberRoleInput.userId": "User",
+    "RemoveMemberInput.userId": "User",
+    "LeaveOrganizationInput.organizationId": "Organization",
+    "RevokeApiKeyInput.id": "ApiKey",
 }
 """Required arguments that take an id, with the type that it is an id of."""
 
@@ -26,6 +31,16 @@ TEXTS: Mapping[str, object] = {
     "Query.promptBySlug(slug:)": "there-is-none",
     "LoginInput.email": "nobody@example.com",
     "LoginInput.password": "wrong",
+    "InviteMemberInput.email": "nobody@example.com",
+    "InviteMemberInput.role": "VIEWER",
+    "AcceptInvitationInput.token": "of-no-invitation",
+    "ChangeMemberRoleInput.role": "VIEWER",
+    "CreateApiKeyInput.name": "a key of nobody",
+    "CreateApiKeyInput.scopes": ["orders:read"],
+    "RequestPasswordResetInput.email": "nobody@example.com",
+    "ResetPasswordInput.token": "of-no-link",
+    "ResetPasswordInput.password": "nobody will ever have it",
+    "DeleteAccountInput.password": "wrong",
     "ReviewPaymentInput.accepted": True,
     "Subscription.heartbeat(count:)": 1,
     "Subscription.viewerHeartbeat(count:)": 1,

@@ -7,17 +7,29 @@ from pathlib import Path
 
 import pytest
 from graphql import is_non_null_type
+from sqlalchemy import Text, bindparam, update
 
 from auth.principal import ANONYMOUS, MemberRole, Principal
 from auth.scopes import ROLE_SCOPES
+from datasources.database.access import announce_access_change
+from datasources.database.audit import NewAuditEntry, append_audit
+from datasources.database.columns import Id
+from datasources.database.scope import TENANT
+from datasources.database.tables.gateway import memberships
 from tests.schema.guards import Guards
 from tests.schema.harvest import Harvest
 from tests.schema.in_process import Answer, InProcess
 from tests.schema.operations import Operation, ends
 from tests.schema.ways import NODE, NODES, Probe, Step, Ways
-from tests.serving import ADA
 
 pytestmark = pytest.mark.anyio
+KENJI = "kenji@example.com"
+AUDIT_TARGET = Step("AuditEntry", "target")
+_SET_ROLE = (
+    update(memberships)
+    .where(memberships.c.organization_id == TENANT, memberships.c.user_id == bindparam("person", type_=Id))
+    .values(role=bindparam("new_role", type_=Text()))
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +88,8 @@ async def _judged(
     told = {tuple(error["path"]) for error in answer.get("errors", ())}
     codes = {error["extensions"]["code"] for error in answer.get("errors", ())}
     refused = _refused(guards, probe, who, answer)
+    # The entries that are asked may also be about something that is refused and that the probe is not after.
+    told = {path for path in told if path[-1] != AUDIT_TARGET.field or path in refused}
     if told != refused:
         return f"{probe}: refused at {sorted(told, key=str)} instead of {sorted(refused, key=str)}", False
     if codes - {"FORBIDDEN" if who.signed_in else "UNAUTHENTICATED"}:
@@ -101,8 +115,18 @@ def _refused(guards: Guards, probe: Probe, who: Principal, answer: Answer) -> se
             if value is not None and value["__typename"] == probe.on
             for leaf in leaves
         }
-    assert all(value is None for _, value in places), (str(probe), places)
-    return {tuple(path) for path, _ in places}
+    # Behind an interface there may be something else than the probe is after, and that may be allowed.
+    expected = probe.way[taken].on if taken < len(probe.way) else probe.on
+    assert all(value is None or value["__typename"] != expected for _, value in places), (str(probe), places)
+    refused = {tuple(path) for path, value in places if value is None}
+    if probe.way[taken - 1] == AUDIT_TARGET:
+        # What an entry is about may also be gone, or never have been a thing with an id of the schema.
+        refused &= {tuple(error["path"]) for error in answer.get("errors", ())}
+    return refused
+
+
+TARGET = Step("AuditEntry", "target")
+"""Leads to anything; what stands there in a row decides, so it has a test of its own."""
 
 
 async def test_every_field_on_every_path_is_refused_to_who_lacks_the_right(
@@ -117,7 +141,7 @@ async def test_every_field_on_every_path_is_refused_to_who_lacks_the_right(
     for who in people:
         for probe in guards.ways.probes():
             denied = guards.denied(probe, who)
-            if denied is None:
+            if denied is None or TARGET in probe.way[: denied[0]]:
                 continue
             mistake, was_refused = await _judged(inside, guards, of_ada, probe, who)
             wrong += [mistake] if mistake else []
@@ -126,6 +150,27 @@ async def test_every_field_on_every_path_is_refused_to_who_lacks_the_right(
                 refused |= {Step(probe.on, leaf) for leaf in leaves} if leaves else {probe.way[taken - 1]}
     assert wrong == []
     assert {step for step in guarded(guards, "Query") if guards.beyond_parent(step)} - refused == set()
+
+
+async def test_what_an_entry_of_the_audit_trail_leads_to_is_refused_as_by_its_id(
+    inside: InProcess, guards: Guards, of_ada: Harvest
+) -> None:
+    """A row of each type as a target; for each scope somebody who may read the trail, and has all but that."""
+    kinds = sorted(guards.ways.targets(NODE))
+    owner = of_ada.who
+    async with inside.database.scoped(owner.organization_id).transaction() as transaction:
+        for kind in reversed(kinds):
+            await append_audit(transaction, NewAuditEntry("usr_a", "test.aimed", of_ada.ids[kind][0]))
+    query = """{ auditLog(first: 250, filter: {actions: ["test.aimed"]}) { nodes { id target { __typename } } } }"""
+    for scope in sorted(guards.scopes() - {"audit:read"}):
+        who = replace(owner, scopes=owner.scopes - {scope})
+        answer = await inside.ask(query, as_=who)
+        found = [node["target"] and node["target"]["__typename"] for node in answer["data"]["auditLog"]["nodes"]]
+        denied = [guards.denied(Probe((NODE,), kind), who) is not None for kind in kinds]
+        assert found == [None if each else kind for kind, each in zip(kinds, denied, strict=True)], scope
+        refused = [["auditLog", "nodes", index, "target"] for index, each in enumerate(denied) if each]
+        assert sorted((error["path"] for error in answer.get("errors", ())), key=str) == sorted(refused, key=str)
+        assert {error["extensions"]["code"] for error in answer.get("errors", ())} <= {"FORBIDDEN"}
 
 
 async def test_who_has_the_right_is_refused_nothing(inside: InProcess, guards: Guards, of_ada: Harvest) -> None:
@@ -144,31 +189,52 @@ async def test_who_has_the_right_is_refused_nothing(inside: InProcess, guards: G
 
 
 async def test_a_refused_mutation_changes_nothing(inside: InProcess, guards: Guards, of_ada: Harvest) -> None:
-    """Every guarded mutation with a real id: as nobody, without the right, and over HTTP with a viewer's token."""
-    before = await inside.rows()
-    viewer = inside.gateway.authenticate._tokens.issue(
-        user_id=str(of_ada.who.user_id),
-        organization_id=str(of_ada.who.organization_id),
-        role=MemberRole.VIEWER,
-        session_id="ses_of_a_viewer",
-    )
-    steps = [step for step in guarded(guards, "Mutation") if step.on == "Mutation"]
-    for step in steps:
+    """Every guarded mutation with a real id.
+
+    As nobody, as a person without the right, over HTTP as a viewer, and what is about a person also as an API key.
+    """
+    viewer = await token_of(inside, MemberRole.VIEWER)
+    before = await _rows_but_traces(inside)
+    lacking = replace(of_ada.who, scopes=of_ada.who.scopes - guards.scopes())
+    key = replace(of_ada.who, user_id=None, session_id=None, key_id="key_that_no_row_has")
+    wrong: list[str] = []
+    for step in [step for step in guarded(guards, "Mutation") if step.on == "Mutation"]:
         (target,) = guards.ways.targets(step)
         operation = Operation(guards.ways, of_ada.samples)
         text = operation.probe(Probe((step,), target), "mutation", beside=["alive: __typename"])
-        answers = [
-            await inside.ask(text, operation.variables, as_=who)
-            for who in (ANONYMOUS, replace(of_ada.who, scopes=of_ada.who.scopes - guards.scopes()))
-        ]
-        if "SubmitPaymentProof" not in text:
-            answers.append(await inside.post(text, operation.variables, token=viewer.text))
-        for answer, code in zip(answers, ("UNAUTHENTICATED", "FORBIDDEN", "FORBIDDEN"), strict=False):
-            assert answer["data"] == {"alive": "Mutation", step.field: None}
-            assert [(error["path"], error["extensions"]["code"]) for error in answer["errors"]] == [
-                ([step.field], code)
-            ]
-    assert await inside.rows() == before
+        answers = {"UNAUTHENTICATED": [await inside.ask(text, operation.variables, as_=ANONYMOUS)], "FORBIDDEN": []}
+        if any(group for need in guards.of_field(step) for group in need):
+            answers["FORBIDDEN"].append(await inside.ask(text, operation.variables, as_=lacking))
+            if "SubmitPaymentProof" not in text:
+                answers["FORBIDDEN"].append(await inside.post(text, operation.variables, token=viewer))
+        else:
+            answers["FORBIDDEN"].append(await inside.ask(text, operation.variables, as_=key))
+        for code, refused in answers.items():
+            for answer in refused:
+                told = [(error["path"], error["extensions"]["code"]) for error in answer["errors"]]
+                if answer["data"] != {"alive": "Mutation", step.field: None} or told != [([step.field], code)]:
+                    wrong.append(f"{step.field} is not refused with {code}: {answer}")
+    assert wrong == []
+    assert await _rows_but_traces(inside) == before
+
+
+async def _rows_but_traces(inside: InProcess) -> dict[str, list[tuple[object, ...]]]:
+    """Every row, but for those that tell that something was refused."""
+    rows = await inside.rows()
+    for table in ("audit_entries", "audit_personal", "audit_heads"):
+        del rows[table]
+    rows["events"] = [row for row in rows["events"] if "SecurityEvent" not in row]
+    return rows
+
+
+async def token_of(inside: InProcess, role: MemberRole) -> str:
+    """The token of a person of Ada's organization, who is made this."""
+    token = await inside.token(KENJI)
+    kenji = await inside.person(KENJI)
+    async with inside.database.scoped(kenji.organization_id).transaction() as transaction:
+        await transaction.execute(_SET_ROLE, {"person": kenji.user_id, "new_role": role.value})
+        await announce_access_change(transaction, str(kenji.user_id))
+    return token
 
 
 async def test_a_refused_subscription_does_not_begin(inside: InProcess, guards: Guards, of_ada: Harvest) -> None:
@@ -179,7 +245,7 @@ async def test_a_refused_subscription_does_not_begin(inside: InProcess, guards: 
         text = operation.probe(Probe((step,), targets[0]), "subscription")
         people = {"UNAUTHENTICATED": ANONYMOUS}
         if any(group for need in guards.of_field(step) for group in need):
-            people["FORBIDDEN"] = replace(of_ada.who, scopes=frozenset())
+            people["FORBIDDEN"] = replace(of_ada.who, scopes=frozenset(), only_scopes=frozenset())
         for code, who in people.items():
             async with aclosing(inside.stream(text, operation.variables, as_=who)) as events:
                 answers = [event async for event in events]
@@ -203,16 +269,9 @@ async def test_what_a_mutation_changed_is_shown_only_to_who_may_read_it(inside: 
 
 
 async def test_a_viewer_reads_everything_and_an_admin_also_what_went_wrong(inside: InProcess) -> None:
-    """The roles over HTTP, with tokens as sign-in makes them."""
-    ada = await inside.person(ADA)
+    """The roles over HTTP: one token, whose person is made this and that."""
     query = "{ orders(first: 1) { nodes { number } } platforms { health { status lastError } } }"
     for role, refused in ((MemberRole.VIEWER, True), (MemberRole.MEMBER, True), (MemberRole.ADMIN, False)):
-        token = inside.gateway.authenticate._tokens.issue(
-            user_id=str(ada.user_id),
-            organization_id=str(ada.organization_id),
-            role=role,
-            session_id=f"ses_{role.value}",
-        )
-        answer = await inside.post(query, token=token.text)
+        answer = await inside.post(query, token=await token_of(inside, role))
         assert len(answer["data"]["orders"]["nodes"]) == 1
         assert {error["path"][-1] for error in answer.get("errors", ())} == ({"lastError"} if refused else set())

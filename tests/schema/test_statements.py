@@ -1,5 +1,6 @@
 """How many statements an operation costs depends on what it asks for, and never on how many rows it finds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -15,6 +16,12 @@ pytestmark = pytest.mark.anyio
 SIZES = (1, 2, 20)
 MOST = 4
 """Rows of a connection below the rows that are counted over: lists of lists need not be long at every level."""
+
+
+OF_ONE_KIND: Mapping[Step, Mapping[str, object]] = {
+    Step("Query", "auditLog"): {"filter": {"actions": ["order.moved"]}},
+}
+"""What lists are asked for where rows lead to things of any kind: each kind of them takes a statement."""
 
 
 @dataclass
@@ -33,7 +40,11 @@ class Meter:
 
     async def ask(self, probe: Probe, ids: list[str], first: int) -> tuple[Answer, list[str]]:
         """The answer to a probe over these rows, with so many rows of each connection, and its statements."""
-        given: dict[Step, dict[str, object]] = {NODES: {"ids": ids}, NODE: {"id": ids[0] if ids else ""}}
+        given: dict[Step, Mapping[str, object]] = {
+            NODES: {"ids": ids},
+            NODE: {"id": ids[0] if ids else ""},
+            **OF_ONE_KIND,
+        }
         operation = Operation(self.ways, self.ada.samples, first=min(first, MOST) if ids else first, given=given)
         answer, found = await self.cost(operation.probe(probe), operation.variables)
         assert "errors" not in answer, (str(probe), answer["errors"])
@@ -63,6 +74,7 @@ class Meter:
 EMPTY = {
     "CreditPurchase.customer": "credits are bought by an organization, not by its customers",
     "PromptPurchase.customer": "prompts are bought by an organization, not by its customers",
+    "SecurityEvent.business": "who may come in has to do with an organization, not with one of its businesses",
     "OrderConnection.unavailable": "every platform answers",
     "UnavailablePlatform.platform": "every platform answers",
     "UnavailablePlatform.reason": "every platform answers",
@@ -87,6 +99,9 @@ async def meter(inside: InProcess, of_ada: Harvest, ways: Ways) -> Meter:
     """Ada, with a counter."""
     paid = await pay(inside, of_ada)
     of_ada.ids["ServiceOrder"] = [*paid, *(each for each in of_ada.ids["ServiceOrder"] if each not in paid)]
+    moves = '{ auditLog(filter: {actions: ["order.moved"]}) { nodes { id } } }'
+    entries = await inside.data(moves, as_=of_ada.who)
+    of_ada.ids["AuditEntry"] = [str(entry["id"]) for entry in entries["auditLog"]["nodes"]]
     return Meter(inside, of_ada, ways)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import FromClause, true
 from sqlalchemy.sql.elements import BinaryExpression
 
 from datasources.database import listing
+from datasources.database.audit import NewAuditEntry, append_audit
 from datasources.database.engine import Scope
 from datasources.database.events import BEGINNING
 from datasources.database.messaging import SERVICE_ORDERS
@@ -211,12 +212,13 @@ async def test_nobody_hears_of_anothers_events(
 async def _heard(
     inside: InProcess, ways: Ways, of_ada: Harvest, step: Step, given: dict[str, object], *, to_the_end: bool
 ) -> list[str]:
-    """What Ada hears while one of Grace's orders moves, and then one of hers; ``to_the_end``: until she hears of it."""
+    """What Ada hears while it happens to Grace, and then to her; ``to_the_end``: until she hears of her own."""
     operation = Operation(ways, of_ada.samples, given={step: given})
-    below = " ".join(f"... on {target} {operation.selection(target, 0)}" for target in ways.targets(step))
-    text = operation.text(
-        f"{{ {operation.called(step)} {{ {below} ... on OrderChanged {{ order {{ id }} }} }} }}", "subscription"
-    )
+    targets = ways.targets(step)
+    subjects = [f"... on {kind} {{ {field} {{ id }} }}" for kind, field in SUBJECTS.items() if kind in targets]
+    assert len(subjects) == len(targets), "say in SUBJECTS what such an event happened to"
+    below = " ".join([*(f"... on {target} {operation.selection(target, 0)}" for target in targets), *subjects])
+    text = operation.text(f"{{ {operation.called(step)} {{ {below} }} }}", "subscription")
     heard: list[str] = []
 
     async def listen() -> None:
@@ -225,15 +227,17 @@ async def _heard(
                 assert "errors" not in event, event
                 heard.append(json.dumps(event))
 
+    happen = _cancel if step.field == "orderChanged" else _be_noted
     listening = asyncio.create_task(listen())
-    plain = "subscription { orderChanged { order { id } } }"
-    async with aclosing(inside.stream(plain, as_=of_ada.who)) as hers:
+    async with aclosing(
+        inside.stream(f"subscription {{ {step.field} {{ {' '.join(subjects)} }} }}", as_=of_ada.who)
+    ) as hers:
         first = asyncio.ensure_future(anext(hers))
         while inside.gateway.services.events.followers < 2:  # noqa: ASYNC110 -- the log does not tell of followers
             await asyncio.sleep(0)
-        await _cancel(inside, GRACE)
-        mine = await _cancel(inside, ADA)
-        assert (await first)["data"]["orderChanged"]["order"] == {"id": mine}
+        theirs = await happen(inside, GRACE)
+        mine = await happen(inside, ADA)
+        assert mine in json.dumps(await first)
     # The reader of the log handed out both events in one turn; a listener takes them within a few.
     turns = 0
     while not any(mine in event for event in heard) if to_the_end else turns < 50:
@@ -241,7 +245,19 @@ async def _heard(
         await asyncio.sleep(0.001)
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
+    assert not any(theirs in event for event in heard)
     return heard
+
+
+SUBJECTS = {"OrderChanged": "order", "SecurityEvent": "entry"}
+"""The field of each event that says what it happened to."""
+
+
+async def _be_noted(inside: InProcess, email: str) -> str:
+    """Leaves an entry about access in somebody's audit trail."""
+    who = await inside.person(email)
+    async with inside.database.scoped(who.organization_id).transaction() as transaction:
+        return await append_audit(transaction, NewAuditEntry(who.actor, "session.opened", None))
 
 
 async def _pending(inside: InProcess, email: str) -> str:

@@ -89,6 +89,7 @@ class Ways:
                     for row in self.targets(nodes):
                         yield (step, nodes), row
                     (edge,) = self.targets(edges)
+                    yield (step, edges), edge
                     for row in self.targets(Step(edge, "node")):
                         yield (step, edges, Step(edge, "node")), row
 
@@ -136,7 +137,7 @@ class Ways:
             for hop, target in self.hops(on):
                 found[Probe((*way, *hop), target, self.leaves(target))] = None
                 pair = (f"{on} {hop[0].field}" if on == "Query" else hop[0].field, target)
-                if hop[0] not in (NODE, NODES) and hop[-1].field != "node" and pair not in pairs:
+                if hop[0] not in (NODE, NODES) and hop[-1].field not in ("edges", "node") and pair not in pairs:
                     pairs.add(pair)
                     for step in self.composites(target):
                         for last in self.targets(step):

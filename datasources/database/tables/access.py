@@ -10,7 +10,7 @@ sessions = Table(
     metadata,
     primary_id(),
     Column("user_id", Id, ForeignKey("users.id"), nullable=False),
-    Column("home_id", Id, ForeignKey("organizations.id"), nullable=False, comment="the organization it began in"),
+    Column("home_id", Id, ForeignKey("organizations.id"), nullable=False, comment="the organization it acts for"),
     Column("method", Text, nullable=False, comment="how the person proved who they are: PASSWORD, LINK, …"),
     Column("cookie", Boolean, nullable=False, comment="whether its tokens are cookies"),
     Column("created_at", UtcDateTime, nullable=False),

@@ -5,7 +5,7 @@ from typing import Annotated
 import strawberry
 
 from schema.context import Info, as_graphql
-from schema.directives import Cost, ListSize
+from schema.directives import Cost, ListSize, Public
 from schema.errors import BadRequest
 from schema.relations import relation
 from tributary_shop.upstream import upstream_of, users_by_id
@@ -39,6 +39,7 @@ class PostQueries:
         directives=[
             Cost(weight=5),
             ListSize(assumed_size=100, slicing_arguments=["first"], require_one_slicing_argument=False),
+            Public(reason="The shop's blog is open to everybody."),
         ],
     )
     @staticmethod
