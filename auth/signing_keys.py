@@ -5,9 +5,7 @@ made. Ed25519 (EdDSA, RFC 8037) and RSA of 2,048 bits or more (RS256) are known;
 Ed25519 key with nothing above it, is read as well.
 """
 
-import os
 import re
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
+
+from datasources.secret_file import write_secret_file
 
 ALGORITHMS = ("EdDSA", "RS256")
 MIN_RSA_BITS = 2048
@@ -177,20 +177,4 @@ def _write(path: Path, keys: list[SigningKey], *, replace: bool) -> None:
         ).decode()
         for key in keys
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # for its owner only
-    staged = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            staged.replace(path)
-        else:
-            try:
-                os.link(staged, path)
-            except FileExistsError:
-                return
-    finally:
-        staged.unlink(missing_ok=True)
+    write_secret_file(path, text, replace=replace)

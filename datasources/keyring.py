@@ -12,10 +12,8 @@ What is sealed reads ``<key id>.<nonce and ciphertext in base64>``: AES-256-GCM 
 
 import binascii
 import logging
-import os
 import re
 import secrets
-import tempfile
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +22,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from datasources.secret_file import write_secret_file
 
 logger = logging.getLogger(__name__)
 
@@ -175,20 +175,4 @@ def _write(path: Path, keys: Mapping[str, Mapping[str, bytes]], *, replace: bool
     text = "# Secret keys of this gateway. Keep a copy: secrets cannot be read nor the audit trail verified without.\n"
     for use, by_id in keys.items():
         text += "".join(f"{use} {key_id} {urlsafe_b64encode(key).decode()}\n" for key_id, key in by_id.items())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    staged = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            staged.replace(path)
-        else:
-            try:
-                os.link(staged, path)
-            except FileExistsError:
-                return
-    finally:
-        staged.unlink(missing_ok=True)
+    write_secret_file(path, text, replace=replace)

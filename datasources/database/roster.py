@@ -48,7 +48,7 @@ _PLACES = (
     .order_by(memberships.c.joined_at, memberships.c.organization_id)
 )
 _NAME = select(organizations.c.name).where(organizations.c.id == TENANT)
-_LOCK = select(organizations.c.id).where(organizations.c.id == TENANT).with_for_update()
+_LOCK = select(organizations.c.id).where(organizations.c.id == TENANT).with_for_update(key_share=True)
 _ROLE = select(memberships.c.role).where(
     memberships.c.organization_id == TENANT, memberships.c.user_id == bindparam("user_id", type_=Id)
 )
