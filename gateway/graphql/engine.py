@@ -70,9 +70,17 @@ class Engine:
             self._require_room(ANONYMOUS, caller)
             raise RequestError.of_exception(error) from error
 
-    def prepare(self, request: GraphQLRequest) -> Operation:
-        """The operation to run; raises RequestError when there is none that may run."""
-        return self._documents.operation(request)
+    def prepare(self, request: GraphQLRequest, caller: Caller = NO_CALLER) -> Operation:
+        """The operation to run; raises RequestError when there is none that may run.
+
+        Reading what cannot run is work too, and is done before anybody is asked who they are: it counts as an operation
+        of nobody at their address.
+        """
+        try:
+            return self._documents.operation(request)
+        except RequestError:
+            self._require_room(ANONYMOUS, caller)
+            raise
 
     async def execute(self, operation: Operation, principal: Principal, caller: Caller = NO_CALLER) -> Payload:
         """Run a query or a mutation; raises RequestError when it could not begin or its answer has no JSON form."""

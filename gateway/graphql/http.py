@@ -102,7 +102,7 @@ class HTTPTransport:
             await self._run(exchange, request)
 
     async def _run(self, exchange: "_Exchange", request: GraphQLRequest) -> None:
-        operation = self._engine.prepare(request)
+        operation = self._engine.prepare(request, exchange.caller(streamed=True))
         is_subscription = operation.type is OperationType.SUBSCRIPTION
         if operation.type is OperationType.MUTATION and exchange.method == "GET":
             raise _not_allowed("A mutation needs POST.", b"POST")

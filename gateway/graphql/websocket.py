@@ -249,7 +249,7 @@ class _Socket:
                     f"This socket runs {most} operations already; complete one of them first.",
                     code=ErrorCode.RATE_LIMITED,
                 )
-            operation = self._engine.prepare(message.request)
+            operation = self._engine.prepare(message.request, self._caller)
         except RequestError as refusal:
             await self._send_text(error_message(message.id, refusal.errors))
             return

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from graphql import GraphQLInterfaceType, GraphQLNamedType, GraphQLObjectType, GraphQLSchema
 
+from auth.members import may_manage
 from auth.principal import MemberRole
 from auth.scopes import ROLE_SCOPES
 from gateway.platforms import BUILT_IN
@@ -51,6 +52,15 @@ def roles(_: GraphQLSchema) -> str:
     return _table(["scope", *(role.name for role in MemberRole)], rows)
 
 
+def members(_: GraphQLSchema) -> str:
+    """Who may make, and unmake, whom."""
+    rows = [
+        [f"`{role.name}`", *("yes" if may_manage(own, ROLE_SCOPES[own], role) else "" for own in MemberRole)]
+        for role in MemberRole
+    ]
+    return _table(["to make or unmake", *(role.name for role in MemberRole)], rows)
+
+
 def roots(schema: GraphQLSchema) -> str:
     """What each field of the roots needs."""
     rows = []
@@ -84,6 +94,7 @@ def fields(schema: GraphQLSchema) -> str:
 
 TABLES: Mapping[str, Callable[[GraphQLSchema], str]] = {
     "roles": roles,
+    "members": members,
     "roots": roots,
     "types": types,
     "fields": fields,
