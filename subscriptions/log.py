@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from datasources.database.audit import HEAD_MOVED
 from datasources.database.engine import Announced, Database, Scope
 from datasources.database.events import BEGINNING, EventPosition, EventRow, all_events_after, events_after, head
 
@@ -76,8 +77,9 @@ class EventLog:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def _told(self, _: Sequence[Announced]) -> None:
-        self._wake.set()
+    def _told(self, announced: Sequence[Announced]) -> None:
+        if any(each.type != HEAD_MOVED for each in announced):
+            self._wake.set()
 
     @property
     def followers(self) -> int:
