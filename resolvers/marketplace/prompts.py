@@ -198,7 +198,7 @@ class MarketplaceQueries:
         description="Every shelf of the marketplace, by name.",
         directives=[
             ListSize(assumed_size=25, require_one_slicing_argument=False),
-            Public(reason="The shelves of a shop that is open to everybody."),
+            Public(reason="The shelves of the marketplace are open to everybody."),
         ],
     )
     @staticmethod

@@ -113,5 +113,7 @@ def test_the_profile_for_outside_checks_names_somebody_of_the_demo(demo_url: str
     token = httpx.post(demo_url, json=login).json()["data"]["login"]["session"]["accessToken"]
     claims = jwt.decode(token, options={"verify_signature": False})
     profile = json.loads((HERE / "profile.json").read_text())["auth"]
-    named = {"aud": profile["aud"], "sub": profile["sub"], **profile["claims"]}
+    named = {"aud": profile["aud"], "iss": profile["iss"], "sub": profile["sub"], "org": profile["claims"]["org"]}
     assert {name: claims[name] for name in named} == named
+    assert claims.keys() - {"iat", "exp"} == {*named, *profile["claims"]}
+    assert jwt.get_unverified_header(token)["kid"] == profile["kid"]

@@ -56,7 +56,8 @@ def test_one_command_and_everybody_who_is_named_can_sign_in(tmp_path: Path) -> N
         assert each.email in said
         assert each.password in said
     kept = sorted(path.name for path in (tmp_path / "var").iterdir() if path.is_file())
-    assert [name for name in kept if not name.endswith(("-wal", "-shm"))] == ["demo.db", "signing-key.pem"]
+    ours = [name for name in kept if not name.endswith(("-wal", "-shm"))]
+    assert ours == ["audit-heads.jsonl", "demo.db", "secret-keys", "signing-key.pem"]
 
 
 @pytest.mark.anyio

@@ -213,8 +213,8 @@ async def desk_at(gateway: Running) -> AsyncIterator[Desk]:
         await database.close()
 
 
-async def count_of(database: Database, table: Table) -> int:
-    """How many rows a table has."""
+async def count_of(database: Database, table: Table, *where: ColumnElement[bool]) -> int:
+    """How many rows a table has, of those that are meant."""
     scope = database.unscoped("tests look behind the gateway")
-    (count,) = await scope.fetch(select(func.count()).select_from(table), int)
+    (count,) = await scope.fetch(select(func.count()).select_from(table).where(*where), int)
     return count

@@ -1,6 +1,7 @@
 """Who may not move an order, and with what it is not moved: refused, and without a trace."""
 
 import pytest
+from sqlalchemy import ColumnElement, Table, true
 
 from datasources.database.tables.access import audit_entries
 from datasources.database.tables.gateway import events, order_actions
@@ -15,12 +16,17 @@ MOVES: tuple[tuple[str, dict[str, object]], ...] = (
     ("completeOrder", {}),
     ("cancelOrder", {}),
 )
-TRACES = (order_actions, events, audit_entries, media)
+TRACES: tuple[tuple[Table, ColumnElement[bool]], ...] = (
+    (order_actions, true()),
+    (events, events.c.type == "OrderChanged"),
+    (audit_entries, audit_entries.c.action == "order.moved"),
+    (media, true()),
+)
 
 
 async def traces(desk: Desk) -> list[int]:
-    """How many rows tell of moves, of any order."""
-    return [await count_of(desk.database, table) for table in TRACES]
+    """How many rows tell of moves, of any order; that somebody was refused leaves a trace of its own kind."""
+    return [await count_of(desk.database, table, told) for table, told in TRACES]
 
 
 async def every_move(desk: Desk, order_id: str) -> list[dict[str, object]]:

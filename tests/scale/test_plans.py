@@ -70,6 +70,10 @@ def test_three_levels_are_found_through_indexes(large: Running, judge: Judge) ->
     assert judge.complaints(statements) == []
 
 
+BESIDE = ("FROM events", "outgoing_mails", "FROM memberships", "FROM audit_heads")
+"""What a gateway reads by itself now and then, whatever is asked."""
+
+
 @pytest.mark.parametrize("query", [ORDERS, THREE_LEVELS], ids=["orders", "three levels"])
 def test_the_number_of_statements_does_not_grow_with_the_page(large: Running, query: str) -> None:
     large.token(ADA)
@@ -78,5 +82,5 @@ def test_the_number_of_statements_does_not_grow_with_the_page(large: Running, qu
         with recorded(large) as statements:
             variables: dict[str, object] = {"first": first}
             large.data(query, variables | ({"range": RANGE} if "$range" in query else {}), as_=ADA)
-        counts.append(len(statements))
+        counts.append(len([sql for sql, _ in statements if not any(table in sql for table in BESIDE)]))
     assert len(set(counts)) == 1, counts

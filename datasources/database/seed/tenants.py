@@ -166,6 +166,7 @@ def people_rows(seed: int, password_hash: str) -> Iterator[tuple[str, Row]]:
                     "created_at": created_at,
                     "disabled_at": None,
                     "email_verified_at": created_at,
+                    "deleted_at": None,
                 },
             ),
         )
