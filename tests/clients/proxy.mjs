@@ -24,10 +24,17 @@ export async function proxyTo(address) {
   });
   await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
   proxy.port = server.address().port;
-  proxy.cut = () => wires.forEach((wire) => wire.destroy());
+  let cut = 0;
+  /** Cuts all wires; false when there is none that has not been cut already, for clients come back in their own time. */
+  proxy.cut = () => {
+    if (proxy.connections === cut) return false;
+    cut = proxy.connections;
+    wires.forEach((wire) => wire.destroy());
+    return true;
+  };
   proxy.close = () => {
     server.close();
-    proxy.cut();
+    wires.forEach((wire) => wire.destroy());
   };
   return proxy;
 }

@@ -89,5 +89,5 @@ test("a client that was cut off connects again and misses and repeats nothing", 
     return one.iterate({ query: WATCH, variables });
   };
   await eachMoveIsSeenOnce(watch, proxy.cut);
-  assert.equal(proxy.connections, 3);
+  assert.ok(proxy.connections >= 2, "the wire was never cut");
 });
