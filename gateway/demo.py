@@ -10,6 +10,7 @@ from auth.passwords import Passwords
 from datasources.database.engine import Database, async_url
 from datasources.database.migrate import BUILT_IN, Branch, upgrade
 from datasources.database.seed import seed
+from datasources.keyring import Keyring
 from gateway.pages import DemoLogin
 from gateway.settings import Settings
 from schema.platform import Platform
@@ -51,6 +52,7 @@ async def prepare(
         if not _made_by_us(path):
             message = f"{path} was not made by the demo, which touches no other database. Unset DATABASE_URL."
             raise NotOurDatabase(message)
+        await _update(path, platforms)
     else:
         tell(f"Making demo data in {path} …")
         staged = path.with_name(f"{path.name}.making")
@@ -58,7 +60,8 @@ async def prepare(
             # The log of a file that is gone would be played into the new one.
             for suffix in ("", "-wal", "-shm"):
                 left.with_name(left.name + suffix).unlink(missing_ok=True)
-        await _make(staged, platforms, tell, scale=scale)
+        audit_key = Keyring.at(settings.keyring_file, create=True).derived("audit trail")
+        await _make(staged, platforms, tell, scale=scale, audit_key=audit_key)
         with closing(sqlite3.connect(staged)) as connection:
             connection.execute(f"PRAGMA application_id = {_MARK}")
         staged.replace(path)
@@ -73,8 +76,19 @@ def _made_by_us(path: Path) -> bool:
     return bool(mark == _MARK)
 
 
-async def _make(path: Path, platforms: Sequence[Platform], tell: Callable[[str], None], *, scale: int) -> None:
+async def _update(path: Path, platforms: Sequence[Platform]) -> None:
+    """Brings a file that an older gateway made to the tables of this one."""
     database = Database(f"sqlite:///{path}")
+    try:
+        await upgrade(database, branches_of(platforms))
+    finally:
+        await database.close()
+
+
+async def _make(
+    path: Path, platforms: Sequence[Platform], tell: Callable[[str], None], *, scale: int, audit_key: bytes
+) -> None:
+    database = Database(f"sqlite:///{path}", audit_key=audit_key)
     try:
         await upgrade(database, branches_of(platforms))
         keys = {platform.key for platform in platforms}

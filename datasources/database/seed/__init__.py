@@ -5,13 +5,15 @@ made up: addresses end in example.com, .net or .org, telephone numbers are of ra
 business is marked as a demo.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, func, select
 
-from datasources.database.engine import Database
+from datasources.database.audit import NewAuditEntry, append_audit
+from datasources.database.engine import Database, Transaction
+from datasources.database.scope import ORGANIZATION, TENANT
 from datasources.database.seed.rows import write
 from datasources.database.seed.world import World
 from datasources.database.tables.gateway import organizations
@@ -63,3 +65,17 @@ async def seed(
         filled = await write(transaction, world.rows(tell), lambda written: tell(f"{written:,} rows"))
         for table in filled:  # without figures about them, PostgreSQL would plan the first queries for empty ones
             await transaction.connection.exec_driver_sql(f"ANALYZE {table.name}")
+        if database.audit_key is not None:
+            await _say_what_was_made(transaction, filled)
+
+
+async def _say_what_was_made(transaction: Transaction, filled: Sequence[Table]) -> None:
+    """An entry for each table in the audit trail of each organization: the demo makes up rows, but no history."""
+    for organization_id in await transaction.fetch(select(organizations.c.id).order_by(organizations.c.id), str):
+        of_one = transaction.acting_for(organization_id)
+        for table in filled:
+            if ORGANIZATION in table.c:
+                rows = select(func.count()).select_from(table).where(table.c[ORGANIZATION] == TENANT)
+                [count] = await of_one.fetch(rows, int)
+                entry = NewAuditEntry("operator", "demo.made", None, "LOW", {"table": table.name, "rows": count})
+                await append_audit(of_one, entry)
