@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from auth.principal import MemberRole
 
-READ = frozenset({"businesses:read", "campaigns:read", "customers:read", "orders:read", "usage:read"})
+READ = frozenset({"businesses:read", "campaigns:read", "customers:read", "events:read", "orders:read", "usage:read"})
 WORK = frozenset({"orders:write"})
-ADMINISTER = frozenset({"audit:read", "keys:admin", "members:admin", "organization:admin", "platforms:admin"})
+ADMINISTER = frozenset(
+    {"audit:read", "keys:admin", "members:admin", "organization:admin", "platforms:admin", "webhooks:admin"}
+)
 
 ROLE_SCOPES: Mapping[MemberRole, frozenset[str]] = {
     MemberRole.VIEWER: READ,

@@ -94,9 +94,20 @@ class Settings(BaseSettings):
     sendgrid_url: str = "https://api.sendgrid.com"
     oidc_issuers: Annotated[tuple[IssuerSettings, ...], NoDecode] = ()
     """Outside issuers whose access tokens are taken: a JSON list of objects, see docs/operator.md."""
+    redis_url: SecretStr | None = None
+    """``redis://`` or ``rediss://`` (TLS): tells the other processes of events at once. One process needs none."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that serve on one port."""
+    events_keep_days: Annotated[int, Field(ge=4, le=3_660)] = 30
+    """How long events are kept for those who catch up; longer where a webhook still waits for one."""
+    events_keep_rows: Annotated[int, Field(ge=1_000)] = 5_000_000
+    """The most events that are kept of one organization; more where a webhook still waits for one."""
+    webhook_networks: Annotated[tuple[str, ...], NoDecode] = ()
+    """Networks that webhooks may be sent to although they are private, separated by commas; those of the public
+    internet when absent."""
     demo: bool = False
 
-    @field_validator("allowed_origins", "platforms", "trusted_proxies", mode="before")
+    @field_validator("allowed_origins", "platforms", "trusted_proxies", "webhook_networks", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -113,7 +124,7 @@ class Settings(BaseSettings):
                 raise ValueError(message)
         return value
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "webhook_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for each in value:

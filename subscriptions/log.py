@@ -77,9 +77,13 @@ class EventLog:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    def wake(self) -> None:
+        """Has it look for events now."""
+        self._wake.set()
+
     def _told(self, announced: Sequence[Announced]) -> None:
         if any(each.type != HEAD_MOVED for each in announced):
-            self._wake.set()
+            self.wake()
 
     @property
     def followers(self) -> int:

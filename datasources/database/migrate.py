@@ -19,6 +19,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, Text, bindparam, del
 from datasources.database.engine import Database
 from datasources.database.tables import access as _access  # noqa: F401 -- its tables are of the gateway's branch
 from datasources.database.tables import attribution, billing, gateway, marketplace, messaging
+from datasources.database.tables import webhooks as _webhooks  # noqa: F401 -- as those of access
 from datasources.database.tables.metadata import metadata
 
 R = TypeVar("R")
