@@ -46,6 +46,7 @@ from schema.composition import compose
 from schema.context import Context
 from schema.health import Health, HealthWatch
 from schema.platform import Platform, Services
+from subscriptions.cursors import Cursors
 from subscriptions.log import EventLog
 
 WEB = Path(__file__).parents[1] / "web" / "dist"
@@ -100,7 +101,7 @@ def create_gateway(settings: Settings, platforms: Sequence[Platform] | None = No
     services = Services(
         database=database,
         files=FileStore(settings.data_dir / FILES),
-        events=EventLog(database),
+        events=EventLog(database, Cursors(keyring.derived("event cursors"))),
         accounts=accounts,
         denials=denials,
         links=Links(keyring.derived("links"), base_url=settings.base_url),
@@ -147,8 +148,12 @@ def _endpoint(settings: Settings, composition: Composition, services: Services, 
         ),
         allowed_origins=settings.allowed_origins,
         page=_pages(settings).graphiql_page,
-        event_id=lambda event: event.cursor if isinstance(event, EventRow) else None,
+        event_id=partial(_cursor, services.events.cursors),
     )
+
+
+def _cursor(cursors: Cursors, event: object) -> str | None:
+    return cursors.encode(event.organization_id, event.place) if isinstance(event, EventRow) else None
 
 
 def _pages(settings: Settings) -> Pages:

@@ -6,6 +6,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway.app import Gateway
+from gateway.graphql.wire import SocketProtocol
 from gateway.settings import Settings
 
 GRACE_SECONDS = 10
@@ -33,7 +34,7 @@ def serve(app: Starlette, settings: Settings, *, log_level: str = "info") -> Non
         port=settings.port,
         loop="uvloop",
         http="httptools",
-        ws="websockets-sansio",
+        ws=SocketProtocol,
         ws_max_size=MAX_SOCKET_MESSAGE,
         ws_per_message_deflate=False,
         log_level=log_level,

@@ -1,6 +1,5 @@
 """The audit trail and the stream of security events."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any
@@ -20,11 +19,13 @@ from datasources.paging import Selection
 from schema.connection import Connection, connection
 from schema.context import Context, Info
 from schema.directives import Cost, scopes
-from schema.event import After, Event, follow
+from schema.event import Event
 from schema.node import Node
 from schema.relations import relation
 from schema.scalars import Json
+from schema.streams import event_stream
 from schema.time import TimeRange, bounds
+from subscriptions.interest import Interest
 
 READ_AUDIT = scopes("audit:read")
 
@@ -132,25 +133,26 @@ class SecurityEvent(Event):
     )
 
 
+def select_security_events(
+    context: Context,
+    min_risk: Annotated[
+        RiskLevel, strawberry.argument(description="Only those of this risk or a greater one.")
+    ] = RiskLevel.LOW,
+) -> Interest:
+    """Which events the arguments of ``securityEvent`` mean."""
+    wanted = risks_from(min_risk.name)
+    return Interest(
+        frozenset({SECURITY_EVENT}), context.composition.keys, also=lambda event: event.data["risk"] in wanted
+    )
+
+
 @strawberry.type(description="Streams about the audit trail.")
 class AuditSubscriptions:
     """Fields of ``Subscription``."""
 
-    @strawberry.subscription(
+    security_event = event_stream(
+        SecurityEvent,
+        select_security_events,
         description="Sign-ins, refusals and changes of rights in the organization; resumable with `after`.",
         directives=[READ_AUDIT],
     )
-    @staticmethod
-    async def security_event(
-        info: Info,
-        min_risk: Annotated[
-            RiskLevel, strawberry.argument(description="Only those of this risk or a greater one.")
-        ] = RiskLevel.LOW,
-        after: After = None,
-    ) -> AsyncIterator[SecurityEvent | None]:
-        """``securityEvent``."""
-        wanted = risks_from(min_risk.name)
-        async for event in follow(info.context, after, SECURITY_EVENT):
-            if event.data["risk"] in wanted:
-                found: Any = event
-                yield found

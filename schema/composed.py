@@ -35,9 +35,10 @@ class Composition:
         """The platform with this key."""
         return self._by_key[key]
 
-    def has(self, key: str) -> bool:
-        """Whether the platform with this key is on."""
-        return key in self._by_key
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of the platforms that are on, and the gateway's own."""
+        return frozenset(self._by_key)
 
     def load_of(self, area: str) -> Load:
         """How rows of an area are read by id, from whichever platform has them."""

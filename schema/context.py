@@ -17,49 +17,81 @@ from schema.platform import Services
 
 
 class Context:
-    """One per operation, and one per event of a subscription: its loaders must never outlive what they read."""
+    """One per operation, and one per event of a subscription: its loaders must never outlive what they read.
 
-    __slots__ = ("_loaders", "caller", "composition", "page_limit", "principal", "scope", "services")
+    Whoever follows the same events with the same rights in an organization shares one execution of each, unless it has
+    looked at who asks: ``depends_on_viewer`` tells, because ``principal`` and ``caller`` are seen to be read.
+    """
+
+    __slots__ = (
+        "_caller",
+        "_loaders",
+        "_principal",
+        "composition",
+        "depends_on_viewer",
+        "page_limit",
+        "scope",
+        "services",
+    )
 
     def __init__(
         self, *, composition: Composition, services: Services, principal: Principal, caller: Caller, page_limit: int
     ) -> None:
         self.composition = composition
         self.services = services
-        self.principal = principal
-        self.caller = caller
+        self._principal = principal
+        self._caller = caller
+        self.depends_on_viewer = False
         self.scope = self._scope()
         self.page_limit = page_limit
         self._loaders: dict[Hashable, BatchLoader[Any, Any]] = {}
 
     @property
+    def principal(self) -> Principal:
+        """Who asks."""
+        self.depends_on_viewer = True
+        return self._principal
+
+    @property
+    def caller(self) -> Caller:
+        """The request that asks."""
+        self.depends_on_viewer = True
+        return self._caller
+
+    @property
+    def rights(self) -> Principal:
+        """Who asks, for looking at nothing but scopes and whether anybody is signed in: all who share have the same."""
+        return self._principal
+
+    @property
     def organization_id(self) -> str:
         """The organization that the caller acts for; raises ``Unauthenticated`` when there is none."""
-        if self.principal.organization_id is None:
-            if self.principal.signed_in:
+        if self._principal.organization_id is None:
+            if self._principal.signed_in:
                 message = "You act for no organization. Name one of yours in the header X-Organization-Id."
                 raise Forbidden(message)
-            raise Unauthenticated(str(SignInRequired(self.principal.hint)))
-        return self.principal.organization_id
+            raise Unauthenticated(str(SignInRequired(self._principal.hint)))
+        return self._principal.organization_id
 
     @property
     def user_id(self) -> str:
         """The person who asks; raises ``SignInRequired``, and ``PersonRequired`` when it is an API key."""
-        if self.principal.user_id is None:
-            raise PersonRequired if self.principal.signed_in else SignInRequired(self.principal.hint)
-        return self.principal.user_id
+        principal = self.principal
+        if principal.user_id is None:
+            raise PersonRequired if principal.signed_in else SignInRequired(principal.hint)
+        return principal.user_id
 
     def denied(self, what: str, operation_name: str | None) -> None:
         """Leaves in the audit trail that the caller asked for what they have no right to."""
         self.services.denials.denied(self.scope, self.principal.actor, what, operation_name)
 
     def _scope(self) -> Scope:
-        origin = self.caller.origin(self.principal.user_id)
-        return self.services.database.scoped(self.principal.organization_id, origin)
+        origin = self._caller.origin(self._principal.user_id)
+        return self.services.database.scoped(self._principal.organization_id, origin)
 
     def become(self, principal: Principal) -> None:
         """Goes on as somebody else: what follows in an operation that signs in is read with the new rights."""
-        self.principal = principal
+        self._principal = principal
         self.scope = self._scope()
         self._loaders.clear()
 

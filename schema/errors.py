@@ -105,6 +105,17 @@ class FellTooFarBehind(GatewayError):
         )
 
 
+class CursorTooOld(BadRequest):
+    """Events after the cursor are not all kept any more; ``oldest`` is the oldest cursor that still works."""
+
+    def __init__(self, oldest: str) -> None:
+        super().__init__(
+            "Some events after this cursor are not kept any more. Go on from `extensions.oldestCursor`, the oldest "
+            "that works, and read anew what you need of the time before.",
+            extensions={"oldestCursor": oldest},
+        )
+
+
 def _denied(error: AccessDenied) -> GatewayError:
     return Forbidden(str(error), extensions=error.details)
 

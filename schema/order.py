@@ -1,6 +1,5 @@
 """Orders of every platform in one list: the area ``ORDERS``."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -15,7 +14,7 @@ from schema.connection import Edge, PageInfo, connection
 from schema.context import Context, Info, as_graphql
 from schema.directives import Cost, scopes
 from schema.errors import BadRequest
-from schema.event import After, Event, follow
+from schema.event import Event
 from schema.merging import Unavailable
 from schema.money import Money, amount, minor_units, money
 from schema.node import Node
@@ -23,7 +22,9 @@ from schema.platform import ORDERS
 from schema.registry import PlatformType
 from schema.relations import relation
 from schema.scalars import CurrencyCode
+from schema.streams import event_stream
 from schema.time import SortDirection, TimeRange, bounds, direction
+from subscriptions.interest import Interest
 
 READ_ORDERS = scopes("orders:read")
 
@@ -253,23 +254,22 @@ class OrderChanged(Event):
         return root.data["to"]
 
 
+def select_changes(
+    context: Context,
+    business_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only of this business.")] = None,
+    order_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only this order.")] = None,
+) -> Interest:
+    """Which events the arguments of ``orderChanged`` mean."""
+    return Interest(frozenset({"OrderChanged"}), context.composition.keys, business_id=business_id, subject_id=order_id)
+
+
 @strawberry.type(description="Streams of the area.")
 class OrderSubscriptions:
     """Fields of ``Subscription``."""
 
-    @strawberry.subscription(
+    order_changed = event_stream(
+        OrderChanged,
+        select_changes,
         description="Orders that are placed or move, on every platform; resumable with `after`.",
         directives=[READ_ORDERS],
     )
-    @staticmethod
-    async def order_changed(
-        info: Info,
-        business_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only of this business.")] = None,
-        order_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only this order.")] = None,
-        after: After = None,
-    ) -> AsyncIterator[OrderChanged | None]:
-        """``orderChanged``."""
-        async for event in follow(info.context, after, "OrderChanged"):
-            if business_id in (None, event.business_id) and order_id in (None, event.subject_id):
-                changed: Any = event
-                yield changed

@@ -125,7 +125,7 @@ def enforce(schema: GraphQLSchema) -> None:
 def _require(requirement: Requirement, info: GraphQLResolveInfo[Any], what: str) -> None:
     """Lets the operation go on, or leaves a trace of what was refused and raises."""
     try:
-        requirement.check(info.context.principal)
+        requirement.check(info.context.rights)
     except AccessDenied:
         operation = info.operation.name
         info.context.denied(what, operation.value if operation else None)

@@ -1,26 +1,35 @@
 """The event log of the process: one reader of the table, many followers.
 
 The tail reads each event once, in commit order, when it is told of a commit and at least every second, and hands it to
-the followers of its organization. A follower that resumes first replays from the table up to the place where the tail
-stood when it joined, then takes what the tail has put into its queue since: nothing is missed at the seam and nothing
-comes twice.
+the listeners of its organization. Who joins later replays from the place that they know: from memory what is recent,
+from the table what is not. Nothing is missed at the seam and nothing comes twice.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Self
 
 from datasources.database.audit import HEAD_MOVED
 from datasources.database.engine import Announced, Database, Scope
+from datasources.database.event_retention import horizon_of
 from datasources.database.events import BEGINNING, EventPosition, EventRow, all_events_after, events_after, head
+from subscriptions.cursors import Cursors
+from subscriptions.interest import Interest
 
 logger = logging.getLogger(__name__)
 BATCH = 500
 RETRY_SECONDS = 1.0
 SOON_SECONDS = 0.01
+
+Take = Callable[[Sequence[EventRow]], None]
+"""Is given what has happened in an organization, in order; must not block or fail."""
+
+_PLACE = attrgetter("place")
 
 
 class FellBehind(Exception):
@@ -31,40 +40,51 @@ class FellBehind(Exception):
         self.last = last
 
 
-@dataclass(eq=False)
-class _Follower:
-    queue: asyncio.Queue[EventRow]
-    fell_behind: bool = False
+class TooOld(Exception):
+    """What comes after the place is not all kept any more; ``oldest`` is the first place from which it is."""
 
-    def offer(self, event: EventRow) -> None:
-        # After the first event that it has no room for it gets no other: what it takes never has a hole.
-        if self.queue.full():
-            self.fell_behind = True
-        elif not self.fell_behind:
-            self.queue.put_nowait(event)
+    def __init__(self, oldest: EventPosition) -> None:
+        super().__init__("the log begins later")
+        self.oldest = oldest
 
 
 class EventLog:
     """Reads the log for this process. Enter it to start the tail; leave it to stop.
 
-    ``poll_seconds``: how long an event of another process can go unnoticed. ``queue_size``: how many events a follower
-    may lag behind before it is let go.
+    ``poll_seconds``: how long an event of another process can go unnoticed. ``pause_seconds``: for how long it lets
+    events gather after it has handed out some, so that many go out together when many happen. ``queue_size``: how many
+    events a follower may lag behind before it is let go. ``remembered``: how many it keeps for those who come back.
     """
 
-    def __init__(self, database: Database, *, poll_seconds: float = 1.0, queue_size: int = 1000) -> None:
-        self._database = database
-        self._poll_seconds = poll_seconds
-        self._queue_size = queue_size
-        self._followers: dict[str, set[_Follower]] = {}
-        self._position = BEGINNING
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+    def __init__(
+        self,
+        database: Database,
+        cursors: Cursors,
+        *,
+        poll_seconds: float = 1.0,
+        pause_seconds: float = 0.02,
+        queue_size: int = 1_000,
+        remembered: int = 5_000,
+    ) -> None:
+        self.cursors = cursors
+        self.queue_size = queue_size
         self.observers: list[Callable[[EventRow], None]] = []
         """Told of every event of every organization, in order, whoever wrote it."""
+        self.position = BEGINNING
+        """Everything up to here was handed out."""
+        self._database = database
+        self._poll_seconds = poll_seconds
+        self._pause_seconds = pause_seconds
+        self._remembered = remembered
+        self._recent: list[EventRow] = []
+        self._forgotten = BEGINNING
+        self._listeners: dict[str, dict[object, Take]] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Begins at the present end of the log."""
-        self._position = await head(self._database)
+        self.position = self._forgotten = await head(self._database)
         self._database.after_commit.append(self._told)
         self._task = asyncio.create_task(self._run(), name="event-log-tail")
         return self
@@ -86,46 +106,90 @@ class EventLog:
             self.wake()
 
     @property
-    def followers(self) -> int:
-        """How many follow now."""
-        return sum(len(followers) for followers in self._followers.values())
+    def listeners(self) -> int:
+        """How many listen now."""
+        return sum(len(listeners) for listeners in self._listeners.values())
 
-    async def follow(self, scope: Scope, after: EventPosition | None) -> AsyncGenerator[EventRow, None]:
+    def listen(self, organization_id: str, take: Take) -> Callable[[], None]:
+        """Gives ``take`` all that happens in an organization after ``position``; returns how to stop that."""
+        key = object()
+        self._listeners.setdefault(organization_id, {})[key] = take
+
+        def stop() -> None:
+            listeners = self._listeners.get(organization_id, {})
+            listeners.pop(key, None)
+            if not listeners:
+                self._listeners.pop(organization_id, None)
+
+        return stop
+
+    async def replay(
+        self, scope: Scope, interest: Interest, after: EventPosition, until: EventPosition
+    ) -> AsyncGenerator[EventRow, None]:
+        """What the organization's log has between two places, ``until`` included, as far as it is of interest.
+
+        Raises ``TooOld`` when some of it is not kept any more.
+        """
+        while after < until:
+            if after >= self._forgotten:
+                for event in self._remembered_between(after, until):
+                    if event.organization_id == scope.organization_id and interest.fits(event):
+                        yield event
+                return
+            missed = await events_after(scope, after, BATCH, until=until, types=interest.types)
+            oldest = await horizon_of(scope)
+            if oldest is not None and after < oldest:
+                raise TooOld(oldest)
+            for event in missed:
+                if interest.fits(event):
+                    yield event
+            after = missed[-1].place if len(missed) == BATCH else until
+
+    async def follow(
+        self, scope: Scope, interest: Interest, after: EventPosition | None = None
+    ) -> AsyncGenerator[EventRow, None]:
         """The organization's events after ``after``, or from now on: first what was missed, then live, without end.
 
-        Raises ``FellBehind`` when the caller takes them too slowly.
+        Raises ``FellBehind`` when the caller takes them too slowly, and what ``replay`` raises.
         """
-        organization = scope.organization_id or ""
-        follower = _Follower(asyncio.Queue(self._queue_size))
-        self._followers.setdefault(organization, set()).add(follower)
-        seam = self._position
+        seam = self.position
         last = seam if after is None else after
-        try:
-            while last < seam:
-                missed = await events_after(scope, last, BATCH)
-                for event in missed:
-                    if event.place > seam:
-                        break
-                    last = event.place
-                    yield event
-                if not missed or missed[-1].place >= seam or len(missed) < BATCH:
-                    last = max(last, seam)
-            while True:
-                event = await self._next(follower, last)
-                if event.place > last:
-                    last = event.place
-                    yield event
-        finally:
-            followers = self._followers[organization]
-            followers.discard(follower)
-            if not followers:
-                del self._followers[organization]
+        waiting: deque[EventRow] = deque()
+        arrived, behind = asyncio.Event(), False
 
-    @staticmethod
-    async def _next(follower: _Follower, last: EventPosition) -> EventRow:
-        if follower.fell_behind and follower.queue.empty():
-            raise FellBehind(last)
-        return await follower.queue.get()
+        def take(events: Sequence[EventRow]) -> None:
+            nonlocal behind
+            # After the first event that there is no room for it takes no other: what it has never has a hole.
+            for event in () if behind else events:
+                if interest.fits(event):
+                    if len(waiting) >= self.queue_size:
+                        behind = True
+                        break
+                    waiting.append(event)
+            arrived.set()
+
+        stop = self.listen(scope.organization_id or "", take)
+        try:
+            async with contextlib.aclosing(self.replay(scope, interest, last, seam)) as missed:
+                async for event in missed:
+                    last = event.place
+                    yield event
+            while True:
+                while waiting:
+                    event = waiting.popleft()
+                    if event.place > last:
+                        last = event.place
+                        yield event
+                if behind:
+                    raise FellBehind(last)
+                arrived.clear()
+                await arrived.wait()
+        finally:
+            stop()
+
+    def _remembered_between(self, after: EventPosition, until: EventPosition) -> Sequence[EventRow]:
+        recent = self._recent
+        return recent[bisect_right(recent, after, key=_PLACE) : bisect_right(recent, until, key=_PLACE)]
 
     async def _run(self) -> None:
         pause = self._poll_seconds
@@ -142,6 +206,8 @@ class EventLog:
                 logger.exception("reading the event log failed; trying again in %s s", RETRY_SECONDS)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            if found:
+                await asyncio.sleep(self._pause_seconds)
             # Told of a commit and nothing to see: an older transaction holds it back, so look again soon, then later.
             held_back = not found and (told or pause < self._poll_seconds)
             pause = min(self._poll_seconds, SOON_SECONDS if told else pause * 2) if held_back else self._poll_seconds
@@ -150,13 +216,31 @@ class EventLog:
         """Hands out what is new; returns how many events that were."""
         handed_out = 0
         while True:
-            batch = await all_events_after(self._database, self._position, BATCH)
-            for event in batch:
-                for observe in self.observers:
-                    observe(event)
-                for follower in self._followers.get(event.organization_id, ()):
-                    follower.offer(event)
-                self._position = event.place
+            batch = await all_events_after(self._database, self.position, BATCH)
+            if batch:
+                self._hand_out(batch)
             handed_out += len(batch)
             if len(batch) < BATCH:
                 return handed_out
+
+    def _hand_out(self, batch: Sequence[EventRow]) -> None:
+        by_organization: dict[str, list[EventRow]] = {}
+        for event in batch:
+            for observe in self.observers:
+                observe(event)
+            by_organization.setdefault(event.organization_id, []).append(event)
+        for organization_id, events in by_organization.items():
+            for take in tuple(self._listeners.get(organization_id, _NOBODY).values()):
+                take(events)
+        self._remember(batch)
+        self.position = batch[-1].place
+
+    def _remember(self, batch: Sequence[EventRow]) -> None:
+        self._recent.extend(batch)
+        if len(self._recent) >= 2 * self._remembered:
+            surplus = len(self._recent) - self._remembered
+            self._forgotten = self._recent[surplus - 1].place
+            del self._recent[:surplus]
+
+
+_NOBODY: Mapping[object, Take] = {}

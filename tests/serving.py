@@ -22,6 +22,7 @@ from datasources.database.migrate import BUILT_IN, upgrade
 from datasources.database.seed import seed
 from gateway.app import create_app
 from gateway.demo import PASSWORD
+from gateway.graphql.wire import SocketProtocol
 from gateway.settings import Settings
 from schema.platform import Platform
 from tests.keys import make_keys
@@ -108,7 +109,7 @@ def running(
         )
         app = create_app(chosen, platforms=platforms)
         config = uvicorn.Config(
-            app, ws="websockets-sansio", log_level="error", access_log=False, timeout_graceful_shutdown=2
+            app, ws=SocketProtocol, log_level="error", access_log=False, timeout_graceful_shutdown=2
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)

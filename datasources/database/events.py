@@ -6,10 +6,7 @@ still runs (``pg_snapshot_xmin``): what it has passed can no longer fill. On SQL
 numbers are given in the order of commits, and the transaction id is always 0.
 """
 
-import binascii
-import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -22,8 +19,6 @@ from datasources.database.ids import new_id
 from datasources.database.scope import TENANT
 from datasources.database.tables.gateway import events
 
-_CURSOR = struct.Struct(">QQ")
-
 
 class EventPosition(NamedTuple):
     """A place in the log."""
@@ -31,25 +26,8 @@ class EventPosition(NamedTuple):
     tx: int
     position: int
 
-    @property
-    def cursor(self) -> str:
-        """The place as clients see it."""
-        return "e" + urlsafe_b64encode(_CURSOR.pack(self.tx, self.position)).rstrip(b"=").decode()
-
 
 BEGINNING = EventPosition(0, 0)
-
-
-def position_of(cursor: str) -> EventPosition | None:
-    """The place of a cursor; ``None`` when it is not one of ours."""
-    if not cursor.startswith("e"):
-        return None
-    try:
-        packed = urlsafe_b64decode(cursor[1:].encode("ascii") + b"=" * (-(len(cursor) - 1) % 4))
-        tx, position = _CURSOR.unpack(packed)
-    except (ValueError, struct.error, binascii.Error):
-        return None
-    return EventPosition(tx, position) if max(tx, position) < 2**63 else None
 
 
 class EventRow(NamedTuple):
@@ -70,11 +48,6 @@ class EventRow(NamedTuple):
     def place(self) -> EventPosition:
         """Where it stands in the log."""
         return EventPosition(self.tx, self.position)
-
-    @property
-    def cursor(self) -> str:
-        """Where it stands in the log, as clients see it."""
-        return self.place.cursor
 
 
 class NewEvent(NamedTuple):
@@ -110,7 +83,7 @@ def _insert(dialect: str) -> Insert:
     return events.insert().values(tx=own_tx)
 
 
-_COLUMNS = (
+COLUMNS = (
     events.c.tx,
     events.c.position,
     events.c.id,
@@ -124,8 +97,8 @@ _COLUMNS = (
 )
 
 
-def _settled(dialect: str) -> list[ColumnElement[bool]]:
-    """Only what no running transaction can still come before."""
+def settled(dialect: str) -> list[ColumnElement[bool]]:
+    """Conditions on an event: only what no running transaction can still come before."""
     if dialect != "postgresql":
         return []
     oldest = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text()), Big)
@@ -135,9 +108,14 @@ def _settled(dialect: str) -> list[ColumnElement[bool]]:
 @lru_cache(maxsize=4)
 def _after(dialect: str, *, one_organization: bool) -> Select[Any]:
     place = tuple_(bindparam("after_tx", type_=Big), bindparam("after_position", type_=Big))
-    statement = select(*_COLUMNS).where(tuple_(events.c.tx, events.c.position) > place, *_settled(dialect))
+    statement = select(*COLUMNS).where(tuple_(events.c.tx, events.c.position) > place, *settled(dialect))
     if one_organization:
-        statement = statement.where(events.c.organization_id == TENANT)
+        until = tuple_(bindparam("until_tx", type_=Big), bindparam("until_position", type_=Big))
+        statement = statement.where(
+            events.c.organization_id == TENANT,
+            tuple_(events.c.tx, events.c.position) <= until,
+            any_of(events.c.type, "types"),
+        )
     return statement.order_by(events.c.tx, events.c.position).limit(bindparam("limit"))
 
 
@@ -145,18 +123,27 @@ def _after(dialect: str, *, one_organization: bool) -> Select[Any]:
 def _head(dialect: str) -> Select[Any]:
     return (
         select(events.c.tx, events.c.position)
-        .where(*_settled(dialect))
+        .where(*settled(dialect))
         .order_by(desc(events.c.tx), desc(events.c.position))
         .limit(1)
     )
 
 
-_BY_ID = select(*_COLUMNS).where(events.c.organization_id == TENANT, any_of(events.c.id, "ids"))
+_BY_ID = select(*COLUMNS).where(events.c.organization_id == TENANT, any_of(events.c.id, "ids"))
 
 
-async def events_after(scope: Scope, after: EventPosition, limit: int) -> list[EventRow]:
-    """The organization's events after a place, in order, at most ``limit``."""
-    parameters = {"after_tx": after.tx, "after_position": after.position, "limit": limit}
+async def events_after(
+    scope: Scope, after: EventPosition, limit: int, *, until: EventPosition, types: Collection[str]
+) -> list[EventRow]:
+    """The organization's events of these types after a place up to another, in order, at most ``limit``."""
+    parameters = {
+        "after_tx": after.tx,
+        "after_position": after.position,
+        "until_tx": until.tx,
+        "until_position": until.position,
+        "types": sorted(types),
+        "limit": limit,
+    }
     return await scope.fetch(_after(scope.dialect, one_organization=True), EventRow, parameters)
 
 

@@ -16,6 +16,7 @@ from graphql import (
     parse,
 )
 
+from gateway.graphql.following import Following, following
 from gateway.graphql.limits import Limits
 from gateway.graphql.masking import FormattedError, RequestError, document_errors
 from gateway.graphql.request import GraphQLRequest
@@ -30,20 +31,24 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a valid document, with all that its execution needs."""
+    """One operation of a valid document, with all that its execution needs; ``key`` is the document's hash."""
 
+    key: bytes
     document: DocumentNode
     name: str | None
     type: OperationType
     variables: dict[str, Any]
     extensions: dict[str, Any]
     hide_suggestions: bool
+    following: Following | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Valid:
+    key: bytes
     node: DocumentNode
     types: dict[str | None, OperationType]
+    following: dict[str | None, Following]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +96,14 @@ class Documents:
         else:
             raise RequestError.of(f'The document has no operation named "{name[:100]}".')
         return Operation(
+            key=document.key,
             document=document.node,
             name=name,
             type=kind,
             variables=dict(request.variables),
             extensions=dict(request.extensions),
             hide_suggestions=not self._limits.suggestions,
+            following=document.following.get(name or next(iter(types))),
         )
 
     def _document(self, request: GraphQLRequest) -> _Valid:
@@ -114,7 +121,7 @@ class Documents:
             self._entries.move_to_end(key)
             outcome = entry.outcome
         elif text:
-            outcome = self._check(text)
+            outcome = self._check(key, text)
             self._keep(key, _Entry(outcome, len(text)))
         else:
             raise _not_found()
@@ -122,7 +129,7 @@ class Documents:
             raise RequestError(outcome.errors, well_formed=True)
         return outcome
 
-    def _check(self, text: str) -> _Valid | _Invalid:
+    def _check(self, key: bytes, text: str) -> _Valid | _Invalid:
         try:
             node = parse(text, max_lexical_tokens=self._limits.max_tokens, max_comments=self._limits.max_tokens)
         except GraphQLError as error:
@@ -135,7 +142,14 @@ class Documents:
         if errors:
             return _Invalid(document_errors(errors, ErrorCode.GRAPHQL_VALIDATION_FAILED))
         operations = [one for one in node.definitions if isinstance(one, OperationDefinitionNode)]
-        return _Valid(node, {one.name.value if one.name else None: one.operation for one in operations})
+        types: dict[str | None, OperationType] = {}
+        follows: dict[str | None, Following] = {}
+        for one in operations:
+            name = one.name.value if one.name else None
+            types[name] = one.operation
+            if one.operation is OperationType.SUBSCRIPTION and (found := following(self._schema, node, one)):
+                follows[name] = found
+        return _Valid(key, node, types, follows)
 
     def _keep(self, key: bytes, entry: _Entry) -> None:
         if entry.characters > _MAX_CACHED_CHARACTERS // 8:

@@ -1,12 +1,11 @@
 """What every transport does with a request: find its operation, run it, encode what comes of it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Hashable, Sequence
 from math import ceil
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, cast
 
+import orjson
 from graphql import GraphQLSchema
 
 from auth.caller import Caller
@@ -14,14 +13,25 @@ from auth.errors import InvalidToken
 from auth.principal import ANONYMOUS, Principal
 from gateway.graphql.authentication import Admit, Authentication
 from gateway.graphql.documents import Documents, Operation
-from gateway.graphql.execution import execute_operation, subscribe_operation
+from gateway.graphql.execution import Prepared, execute_event, execute_operation, open_source, prepare
+from gateway.graphql.fanout import Fanout, Follower, Opened, Opening, Reader, Response
 from gateway.graphql.limits import Limits
 from gateway.graphql.masking import RequestError
+from gateway.graphql.payload import Payload
 from gateway.graphql.request import GraphQLRequest
 from gateway.graphql.responses import encode_result
+from schema.context import Context
 from schema.errors import ErrorCode
+from schema.streams import EventStream
 
-MakeContext: TypeAlias = Callable[[Principal, Caller], object]
+
+class ContextLike(Protocol):
+    """What the engine wants to know of a context: whether somebody has looked in it at who asks."""
+
+    depends_on_viewer: bool
+
+
+MakeContext: TypeAlias = Callable[[Principal, Caller], ContextLike]
 """Makes the context of one operation, or of one event of a subscription."""
 
 EventId: TypeAlias = Callable[[object], str | None]
@@ -32,16 +42,8 @@ NO_CALLER = Caller()
 _EVENTS_IN_A_ROW = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """One encoded GraphQL response, and the cursor of the event that it tells of."""
-
-    body: bytes
-    event_id: str | None = None
-
-
 class Engine:
-    """One schema, ready to run operations; ``live`` counts the subscriptions that are open."""
+    """One schema, ready to run operations."""
 
     def __init__(
         self,
@@ -57,10 +59,16 @@ class Engine:
         self._make_context = make_context
         self._documents = Documents(schema, limits)
         self._admit = admit
-        self._event_id = event_id
+        self._event_id: EventId = event_id or (lambda _: None)
+        self._streams = 0
         self.authentication = authentication
         self.limits = limits
-        self.live = 0
+        self.fanout = Fanout()
+
+    @property
+    def live(self) -> int:
+        """How many subscriptions are open."""
+        return self._streams + len(self.fanout.followers)
 
     async def authenticate(self, caller: Caller) -> Principal:
         """Who sent a request; raises RequestError when what it carries does not hold."""
@@ -91,37 +99,98 @@ class Engine:
             raise _refusal(error) from error
         return Payload(encode_result(result))
 
+    def follow(
+        self,
+        operation: Operation,
+        principal: Principal,
+        reader: Reader,
+        caller: Caller = NO_CALLER,
+        *,
+        last_event_id: str | None = None,
+    ) -> Follower:
+        """Begins a subscription that follows the event log; what comes of it goes to ``reader``.
+
+        ``last_event_id``: the cursor of the last event that the client has seen, which goes before the one in the
+        document. Raises RequestError when it cannot begin.
+        """
+        self._require_room(principal, caller)
+
+        def begin(principal: Principal) -> Opened:
+            return self._open(operation, principal, caller, last_event_id)
+
+        follower = Follower(self.fanout, reader, begin)
+        follower.start(principal)
+        return follower
+
     async def subscribe(
         self, operation: Operation, principal: Principal, caller: Caller = NO_CALLER
     ) -> AsyncGenerator[Payload, None]:
-        """Run a subscription; raises RequestError when it cannot begin, and when it breaks.
+        """Run a subscription that has a source of its own; raises RequestError when it cannot begin, or breaks.
 
         Each event is read with the rights that the caller has when it happens.
         """
         self._require_room(principal, caller)
-
-        async def context() -> object:
-            current = await self.authentication.renew(principal)
-            if current is None:
-                raise InvalidToken
-            return self._make_context(current, caller)
-
-        events = subscribe_operation(self._schema, operation, context)
-        event_id = self._event_id
+        self._streams += 1
+        source: AsyncIterable[object] | None = None
         sent = 0
-        self.live += 1
         try:
-            async with aclosing(events):
-                async for event in events:
-                    sent += 1
-                    if sent % _EVENTS_IN_A_ROW == 0:
-                        # A source that is ahead and a client that reads fast would never let anybody else run.
-                        await asyncio.sleep(0)
-                    yield Payload(encode_result(event.result), event_id(event.source) if event_id else None)
+            prepared = prepare(self._schema, operation, self._make_context(await self._now(principal), caller))
+            opened = open_source(prepared)
+            source = opened if isinstance(opened, AsyncIterable) else await opened
+            async for value in source:
+                sent += 1
+                if sent % _EVENTS_IN_A_ROW == 0:
+                    # A source that is ahead and a client that reads fast would never let anybody else run.
+                    await asyncio.sleep(0)
+                context = self._make_context(await self._now(principal), caller)
+                yield await self._respond(prepared, value, context)
         except (Exception, asyncio.CancelledError) as error:
             raise _refusal(error) from error
         finally:
-            self.live -= 1
+            self._streams -= 1
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _now(self, principal: Principal) -> Principal:
+        current = await self.authentication.renew(principal)
+        if current is None:
+            raise InvalidToken
+        return current
+
+    def _open(self, operation: Operation, principal: Principal, caller: Caller, last_event_id: str | None) -> Opened:
+        context = self._make_context(principal, caller)
+        try:
+            prepared = prepare(self._schema, operation, context)
+            stream = open_source(prepared)
+        except Exception as error:
+            raise _refusal(error) from error
+        if not isinstance(stream, EventStream):
+            message = "what is declared to follow the log does not"
+            raise TypeError(message)
+        if last_event_id is not None:
+            try:
+                stream = stream.resumed(last_event_id)
+            except Exception as error:
+                raise _refusal(error) from error
+
+        async def execute(value: object) -> Response:
+            context = self._make_context(principal, caller)
+            payload = await self._respond(prepared, value, context)
+            return Response(payload, context.depends_on_viewer)
+
+        async def opening() -> Opening:
+            context = self._make_context(principal, caller)
+            values: Sequence[object] = () if stream.opening is None else await stream.opening(cast("Context", context))
+            responses = [await execute(value) for value in values]
+            personal = context.depends_on_viewer or any(each.personal for each in responses)
+            return Opening([each.payload for each in responses], personal)
+
+        person = (principal.user_id, principal.key_id)
+        return Opened(_group_key(operation, principal), stream, person, execute, opening)
+
+    async def _respond(self, prepared: Prepared, value: object, context: ContextLike) -> Payload:
+        return Payload(encode_result(await execute_event(prepared, value, context)), self._event_id(value))
 
     def _require_room(self, principal: Principal, caller: Caller) -> None:
         wait = None if self._admit is None else self._admit(principal, caller)
@@ -137,6 +206,23 @@ class Engine:
                 status=429,
                 headers=((b"retry-after", b"%d" % seconds),),
             )
+
+
+def _group_key(operation: Operation, principal: Principal) -> Hashable:
+    """What followers must have in common to share executions, but for what an execution finds to depend on the person.
+
+    The variable that only says where to begin is of no matter once that is done.
+    """
+    resumes_by = operation.following.resumes_by if operation.following is not None else None
+    variables = {name: value for name, value in operation.variables.items() if name != resumes_by}
+    return (
+        operation.key,
+        operation.name,
+        orjson.dumps(variables, option=orjson.OPT_SORT_KEYS),
+        principal.organization_id,
+        principal.scopes,
+        principal.signed_in,
+    )
 
 
 def _refusal(error: BaseException) -> BaseException:

@@ -1,11 +1,11 @@
 """Running operations on graphql-core, with Strawberry's execution context.
 
-``execute_operation`` is the one door: another executor replaces it without any transport knowing.
+``execute_operation``, ``open_source`` and ``execute_event`` are the doors: another executor replaces what is behind
+them without any transport knowing.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, TypeGuard, cast
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Any, TypeAlias, TypeGuard, cast
 
 from graphql import ExecutionResult, GraphQLSchema
 from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
@@ -18,13 +18,8 @@ from schema.errors import ErrorCode
 
 _is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[object]]]", optimized_is_awaitable)
 
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionEvent:
-    """One event of a subscription: the source's value and what the selection made of it."""
-
-    source: object
-    result: ExecutionResult
+Prepared: TypeAlias = Executor[Any]
+"""A subscription with its variables, ready to run for any event."""
 
 
 async def execute_operation(schema: GraphQLSchema, operation: Operation, context: object) -> ExecutionResult:
@@ -32,38 +27,35 @@ async def execute_operation(schema: GraphQLSchema, operation: Operation, context
 
     Raises RequestError when the variables do not fit. Errors of fields are in the result.
     """
-    result = _executor(schema, operation, context).execute_operation()
+    result = prepare(schema, operation, context).execute_operation()
     return cast("ExecutionResult", await result if _is_awaitable(result) else result)
 
 
-async def subscribe_operation(
-    schema: GraphQLSchema, operation: Operation, make_context: Callable[[], Awaitable[object]]
-) -> AsyncGenerator[SubscriptionEvent, None]:
-    """Run a subscription: one context for its source, and a new one for each event.
+def open_source(prepared: Prepared) -> AsyncIterable[object] | Awaitable[AsyncIterable[object]]:
+    """What a subscription reads; at once, unless its resolver has to wait for something.
 
-    Raises RequestError when the variables do not fit or the source cannot be opened, and whatever the source raises.
+    Raises RequestError when the source cannot be opened, in either case.
     """
-    executor = _executor(schema, operation, await make_context())
-    opening = create_source_event_stream(executor)
-    opened = await opening if _is_awaitable(opening) else opening
-    if isinstance(opened, ExecutionResult):
-        masking = Masking()
-        errors = [masking.field_error(error) for error in opened.errors or ()]
-        raise RequestError(errors, well_formed=True)
-    source = cast("AsyncIterable[object]", opened)
-    try:
-        async for value in source:
-            event_executor = executor.build_per_event_executor(value)
-            event_executor.context_value = await make_context()
-            result = execute_subscription_event(event_executor)
-            yield SubscriptionEvent(value, cast("ExecutionResult", await result if _is_awaitable(result) else result))
-    finally:
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            await close()
+    opening = create_source_event_stream(prepared)
+    if not _is_awaitable(opening):
+        return _opened(opening)
+
+    async def wait() -> AsyncIterable[object]:
+        return _opened(await opening)
+
+    return wait()
 
 
-def _executor(schema: GraphQLSchema, operation: Operation, context: object) -> Executor[Any]:
+async def execute_event(prepared: Prepared, value: object, context: object) -> ExecutionResult:
+    """What the selection makes of one event."""
+    executor = prepared.build_per_event_executor(value)
+    executor.context_value = context
+    result = execute_subscription_event(executor)
+    return cast("ExecutionResult", await result if _is_awaitable(result) else result)
+
+
+def prepare(schema: GraphQLSchema, operation: Operation, context: object) -> Prepared:
+    """The operation with its variables; raises RequestError when they do not fit."""
     executor = StrawberryGraphQLCoreExecutionContext.build(
         schema,
         operation.document,
@@ -77,3 +69,10 @@ def _executor(schema: GraphQLSchema, operation: Operation, context: object) -> E
     if isinstance(executor, list):
         raise RequestError(document_errors(executor, ErrorCode.BAD_REQUEST), well_formed=True)
     return executor
+
+
+def _opened(opened: object) -> AsyncIterable[object]:
+    if isinstance(opened, ExecutionResult):
+        masking = Masking()
+        raise RequestError([masking.field_error(error) for error in opened.errors or ()], well_formed=True)
+    return cast("AsyncIterable[object]", opened)

@@ -1,7 +1,8 @@
 """GraphQL over HTTP: GET for queries, POST for all, JSON or an event stream in return."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
 from graphql import OperationType
@@ -13,11 +14,13 @@ from auth.caller import Caller, Reply
 from auth.principal import ANONYMOUS, Principal
 from gateway.graphql.body import Body, ClientGone
 from gateway.graphql.documents import Operation
-from gateway.graphql.engine import Engine, Payload
+from gateway.graphql.engine import Engine
+from gateway.graphql.fanout import Follower, Reader
 from gateway.graphql.headers import address_of, headers_of, media_type
 from gateway.graphql.masking import Header, RequestError
 from gateway.graphql.multipart import PREFLIGHT_HEADERS, multipart_request
-from gateway.graphql.negotiation import EVENTS, GRAPHQL, HTML, JSON, names_event_stream, preferred
+from gateway.graphql.negotiation import EVENTS, GRAPHQL, HTML, JSON, names_event_stream, preferred, takes_gzip
+from gateway.graphql.payload import Payload
 from gateway.graphql.request import GraphQLRequest, parse_json, request_from_json, request_from_query_string
 from gateway.graphql.responses import encode_errors
 from gateway.graphql.sse import EventStream
@@ -114,7 +117,9 @@ class HTTPTransport:
         streamed = is_subscription or exchange.media == EVENTS
         caller = exchange.caller(streamed=streamed)
         principal = await self._engine.authenticate(caller)
-        if is_subscription:
+        if operation.following is not None:
+            await self._follow(exchange, operation, principal, caller)
+        elif is_subscription:
             await self._stream(exchange, self._engine.subscribe(operation, principal, caller), principal)
         elif streamed:
             await self._stream(exchange, self._one(operation, principal, caller), principal)
@@ -145,15 +150,31 @@ class HTTPTransport:
         finally:
             await asyncio.wait((running,))
 
+    async def _follow(self, exchange: "_Exchange", operation: Operation, principal: Principal, caller: Caller) -> None:
+        # An empty one is what a browser sends whose stream broke before anything had an id.
+        last_event_id = exchange.headers.get("last-event-id") or None
+
+        def begin(reader: Reader) -> Follower:
+            return self._engine.follow(operation, principal, reader, caller, last_event_id=last_event_id)
+
+        with self._opened(exchange) as stream:
+            await stream.follow(begin, principal)
+
     async def _stream(
         self, exchange: "_Exchange", payloads: AsyncGenerator[Payload, None], principal: Principal | None
     ) -> None:
+        with self._opened(exchange) as stream:
+            await stream.pump(payloads, principal or ANONYMOUS)
+
+    @contextmanager
+    def _opened(self, exchange: "_Exchange") -> Iterator[EventStream]:
         if self._closing:
             raise RequestError.of("The server is shutting down; connect again.", status=503, code=ErrorCode.INTERNAL)
-        stream = EventStream(exchange.receive, exchange.send, self._limits, self._engine.authentication)
+        gzip = takes_gzip(exchange.headers.get("accept-encoding"))
+        stream = EventStream(exchange.receive, exchange.send, self._limits, self._engine.authentication, gzip=gzip)
         self._streams.add(stream)
         try:
-            await stream.run(payloads, principal or ANONYMOUS)
+            yield stream
         finally:
             self._streams.discard(stream)
 

@@ -25,11 +25,17 @@ class Limits:
     """How long a body may take to arrive."""
     heartbeat_seconds: float = 12.0
     """How long an event stream may be silent before a comment is sent."""
-    stalled_seconds: float = 60.0
+    stalled_seconds: float = 20.0
     """How long a client may leave an event stream unread before it is dropped."""
+    max_waiting_bytes: int = 1 << 20
+    """What may wait to be sent on a socket or a stream before its client is let go as too slow; beside one batch."""
     ws_init_seconds: float = 3.0
     """How long a socket may be open before ``connection_init`` arrives."""
     ws_max_operations: int = 500
     """Operations that run at the same time on one socket."""
+    ws_messages_per_second: float = 50.0
+    """Messages that a client may send on one socket in the long run."""
+    ws_burst: int = 1_000
+    """Messages that it may send at once."""
     suggestions: bool = False
     """Whether errors name similar fields and types ("Did you mean …"); tells strangers about the schema."""

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import orjson
 
-from gateway.graphql.engine import Payload
 from gateway.graphql.masking import FormattedError, RequestError
+from gateway.graphql.payload import Payload
 from gateway.graphql.request import GraphQLRequest, parse_json
 
 SUBPROTOCOL = "graphql-transport-ws"
@@ -87,9 +87,14 @@ def pong_message(payload: Mapping[str, object] | None) -> str:
     return orjson.dumps({"type": "pong"} if payload is None else {"type": "pong", "payload": payload}).decode()
 
 
+def next_head(id: str) -> bytes:
+    """How the responses of an operation begin; the body and a closing brace follow."""
+    return b'{"id":%b,"type":"next","payload":' % orjson.dumps(id)
+
+
 def next_message(id: str, payload: Payload) -> str:
     """One response of an operation."""
-    return f'{{"id":{_quoted(id)},"type":"next","payload":{payload.body.decode()}}}'
+    return f"{(next_head(id) + payload.body).decode()}}}"
 
 
 def error_message(id: str, errors: Sequence[FormattedError]) -> str:

@@ -50,6 +50,15 @@ def names_event_stream(accept: str | None) -> bool:
     return any(one.type == "text" and one.specificity(EVENTS) and one.quality > 0 for one in _ranges(accept or ""))
 
 
+def takes_gzip(accept_encoding: str | None) -> bool:
+    """Whether the client asks for gzip by name (RFC 9110, section 12.5.3)."""
+    for part in (accept_encoding or "").split(","):
+        coding, *parameters = part.split(";")
+        if coding.strip().lower() in {"gzip", "x-gzip"}:
+            return _quality(parameters) > 0
+    return False
+
+
 def _choose(accept: str, offers: tuple[str, ...]) -> str | None:
     ranges = _ranges(accept)
     best: tuple[float, int, int] | None = None

@@ -111,19 +111,20 @@ def subscribed(gateway: Running, email: str, query: str, **variables: Any) -> It
     """A socket on which the person's subscription runs: it has begun to listen."""
     log = gateway.app.state.gateway.services.events
     settled = asyncio.run(_head(gateway.database_url))
-    while log._position < settled:  # what happened before is not to be heard as happening now
+    while log.position < settled:  # what happened before is not to be heard as happening now
         time.sleep(0.01)
-    before = log.followers
+    endpoint = gateway.app.state.gateway.endpoint
+    before = endpoint.live
     with connect(gateway.socket, subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None) as socket:
         hello = {"type": "connection_init", "payload": {"authorization": f"Bearer {gateway.token(email)}"}}
         socket.send(json.dumps(hello))
         assert json.loads(socket.recv()) == {"type": "connection_ack"}
         operation = {"query": query, "variables": variables}
         socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": operation}))
-        while log.followers == before:
+        while endpoint.live == before:
             time.sleep(0.01)
         yield socket
-    while log.followers > before:  # whoever subscribes next counts from here
+    while endpoint.live > before:  # whoever subscribes next counts from here
         time.sleep(0.01)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from datasources.database.events import EventPosition, position_of
+from datasources.database.events import EventPosition
 from gateway.platforms import BUILT_IN, chosen
 from schema.composition import compose
 from tests.examples.package import SHOP, seen, shop_in
@@ -107,9 +107,10 @@ def test_what_it_wrote_stays_unseen_while_it_is_off(installed: Path, seeded_sqli
             assert gateway.data(node, {"id": identity}, as_=ADA)["node"] is None
         # Who resumes where the shop was still on hears of what others do, and nothing of the shop.
         changed = "subscription ($after: String) { orderChanged(after: $after) { platform { key } order { id } } }"
-        at = position_of(event["cursor"])
-        assert at is not None
-        before = EventPosition(0, at.position - 2).cursor
+        (home,) = gateway.data("{ viewer { memberships { organization { id } } } }", as_=ADA)["viewer"]["memberships"]
+        cursors, organization = gateway.app.state.gateway.services.events.cursors, home["organization"]["id"]
+        at = cursors.decode(organization, event["cursor"])
+        before = cursors.encode(organization, EventPosition(0, at.position - 2))
         with subscribed(gateway, ADA, changed, after=before) as socket:
             order = move_an_order(gateway)
             assert next_data(socket)["orderChanged"] == {"platform": {"key": "messaging"}, "order": {"id": order}}

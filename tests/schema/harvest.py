@@ -63,7 +63,7 @@ async def harvest(inside: InProcess, who: Principal) -> Harvest:
     for stream in ("orderChanged", "securityEvent"):
         query = f"subscription ($after: String) {{ {stream}(after: $after) {{ __typename id }} }}"
         marker = await _newest_event(inside, who, f"{stream[0].upper()}{stream[1:]}")
-        async with aclosing(inside.stream(query, {"after": BEGINNING.cursor}, as_=who)) as events_of:
+        async with aclosing(inside.stream(query, {"after": inside.cursor(who, BEGINNING)}, as_=who)) as events_of:
             async for event in events_of:
                 _collect(event["data"], found)
                 if event["data"][stream]["id"] == marker:

@@ -1,5 +1,6 @@
 """The gateway within the loop of the test: asked as anybody, its statements written down."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -15,11 +16,13 @@ from auth.caller import Caller
 from auth.principal import ANONYMOUS, Principal
 from auth.signin import SignInAttempt
 from datasources.database.engine import Database
+from datasources.database.events import EventPosition
 from datasources.database.tables.metadata import metadata
 from gateway.app import Gateway, create_app
 from gateway.demo import PASSWORD
 from gateway.graphql.engine import Engine
 from gateway.graphql.masking import RequestError
+from gateway.graphql.payload import Batch
 from gateway.graphql.request import GraphQLRequest
 from gateway.settings import Settings
 from schema.composed import Composition
@@ -49,6 +52,31 @@ def statements() -> Iterator[list[str]]:
         _written.reset(token)
 
 
+class Listener:
+    """A reader of followed events that never has enough."""
+
+    def __init__(self) -> None:
+        self._answers: asyncio.Queue[Answer | RequestError] = asyncio.Queue()
+
+    def take(self, batch: Batch) -> bool:
+        for payload in batch.payloads:
+            self._answers.put_nowait(json.loads(payload.body))
+        return True
+
+    async def room(self) -> None:
+        pass
+
+    def end(self, refusal: RequestError) -> None:
+        self._answers.put_nowait(refusal)
+
+    async def next(self) -> Answer:
+        """The next answer; raises what ended it."""
+        answer = await self._answers.get()
+        if isinstance(answer, RequestError):
+            raise answer
+        return answer
+
+
 @dataclass
 class InProcess:
     """A gateway that runs in this loop."""
@@ -71,6 +99,10 @@ class InProcess:
     def engine(self) -> Engine:
         """What every transport runs operations on; it takes principals that no token can have."""
         return self.gateway.endpoint._engine
+
+    def cursor(self, who: Principal, place: EventPosition) -> str:
+        """The cursor of a place, as somebody's organization sees it."""
+        return self.gateway.services.events.cursors.encode(who.organization_id or "", place)
 
     async def person(self, email: str) -> Principal:
         """A seeded person, as their token has them."""
@@ -125,8 +157,17 @@ class InProcess:
         """The answers of a subscription; the errors alone when it is refused."""
         try:
             operation = self.engine.prepare(GraphQLRequest(query, None, variables or {}, {}))
-            async for payload in self.engine.subscribe(operation, as_):
-                yield json.loads(payload.body)
+            if operation.following is None:
+                async for payload in self.engine.subscribe(operation, as_):
+                    yield json.loads(payload.body)
+                return
+            reader = Listener()
+            follower = self.engine.follow(operation, as_, reader)
+            try:
+                while True:
+                    yield await reader.next()
+            finally:
+                follower.suspend()
         except RequestError as refused:
             yield {"errors": list(refused.errors)}
 

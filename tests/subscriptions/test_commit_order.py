@@ -10,11 +10,14 @@ from sqlalchemy import text
 from datasources.database.engine import Database, Transaction
 from datasources.database.events import BEGINNING, NewEvent, append_event
 from datasources.database.migrate import BUILT_IN, upgrade
+from subscriptions.cursors import Cursors
+from subscriptions.interest import Interest
 from subscriptions.log import EventLog
 
 pytestmark = pytest.mark.anyio
 
 OURS = "org_ours"
+ALL = Interest(frozenset({"OrderChanged"}))
 
 
 @pytest.fixture
@@ -69,8 +72,8 @@ class _RolledBack(Exception):
 
 
 async def test_a_commit_that_overtakes_another_does_not_hide_it(database: Database) -> None:
-    async with EventLog(database, poll_seconds=0.02) as events:
-        followed = events.follow(database.scoped(OURS), None)
+    async with EventLog(database, Cursors(bytes(32)), poll_seconds=0.02) as events:
+        followed = events.follow(database.scoped(OURS), ALL, None)
         following = asyncio.create_task(anext(followed))
         await asyncio.sleep(0)
         slow = await Open(database, "slow").written()
@@ -84,8 +87,8 @@ async def test_a_commit_that_overtakes_another_does_not_hide_it(database: Databa
 
 
 async def test_a_transaction_that_is_taken_back_lets_the_others_through(database: Database) -> None:
-    async with EventLog(database, poll_seconds=0.02) as events:
-        followed = events.follow(database.scoped(OURS), BEGINNING)
+    async with EventLog(database, Cursors(bytes(32)), poll_seconds=0.02) as events:
+        followed = events.follow(database.scoped(OURS), ALL, BEGINNING)
         slow = await Open(database, "slow").written()
         await (await Open(database, "quick").written()).end()
         following = asyncio.create_task(anext(followed))
@@ -96,8 +99,8 @@ async def test_a_transaction_that_is_taken_back_lets_the_others_through(database
 
 async def test_the_first_event_of_a_transaction_that_wrote_before_is_in_its_place(database: Database) -> None:
     """The number of the transaction is given at its first write, whenever it writes its event."""
-    async with EventLog(database, poll_seconds=0.02) as events:
-        followed = events.follow(database.scoped(OURS), BEGINNING)
+    async with EventLog(database, Cursors(bytes(32)), poll_seconds=0.02) as events:
+        followed = events.follow(database.scoped(OURS), ALL, BEGINNING)
 
         async def early(transaction: Transaction) -> None:
             await transaction.connection.execute(text("UPDATE organizations SET name = 'x'"))
@@ -113,13 +116,13 @@ async def test_the_first_event_of_a_transaction_that_wrote_before_is_in_its_plac
 
 async def test_with_many_transactions_that_overlap_each_follower_sees_each_commit_once(database: Database) -> None:
     draw = Random(11)  # noqa: S311
-    async with EventLog(database, poll_seconds=0.01) as events:
+    async with EventLog(database, Cursors(bytes(32)), poll_seconds=0.01) as events:
         seen: list[list[str]] = []
 
         async def follow() -> None:
             mine: list[str] = []
             seen.append(mine)
-            async for event in events.follow(database.scoped(OURS), BEGINNING):
+            async for event in events.follow(database.scoped(OURS), ALL, BEGINNING):
                 mine.append(event.subject_id)
                 if event.subject_id == "last":
                     return
@@ -147,8 +150,8 @@ async def test_the_log_goes_on_after_the_server_cut_every_connection(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("subscriptions.log.RETRY_SECONDS", 0.01)
-    async with EventLog(database, poll_seconds=0.02) as events:
-        followed = events.follow(database.scoped(OURS), BEGINNING)
+    async with EventLog(database, Cursors(bytes(32)), poll_seconds=0.02) as events:
+        followed = events.follow(database.scoped(OURS), ALL, BEGINNING)
         await (await Open(database, "before").written()).end()
         assert (await anext(followed)).subject_id == "before"
         other = Database(database.url.render_as_string(hide_password=False), pool_size=1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from datasources.database.events import BEGINNING
 from tests.orders.desk import Desk, new_orders
 from tests.serving import ADA, GRACE, Running
 from tests.subscriptions.streams import PATIENCE_SECONDS, EventStream, Stream, Subscribe, over_events, over_socket
@@ -15,9 +16,8 @@ pytestmark = pytest.mark.anyio
 
 async def settled(gateway: Running, live: int) -> None:
     """Waits until the gateway has as many followers as it should have."""
-    events = gateway.app.state.gateway.services.events
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while events.followers != live:  # noqa: ASYNC110 -- they come and go in another thread
+        while gateway.app.state.gateway.endpoint.live != live:  # noqa: ASYNC110 -- they come and go in another thread
             await asyncio.sleep(0.005)
 
 
@@ -119,12 +119,15 @@ async def test_an_order_of_another_organization_is_never_told(
     # neither live, nor resumed from a cursor of the others, nor by naming their order
     async with (
         subscribe(gateway, GRACE, {"orderId": ours}) as by_name,
-        subscribe(gateway, GRACE, {"after": foreign["cursor"]}) as resumed,
+        subscribe(gateway, GRACE, {"after": foreign["cursor"]}) as refused,
+        subscribe(gateway, GRACE) as theirs_only,
     ):
+        (error,) = (await refused.next())["errors"]
+        assert error["extensions"]["code"] == "BAD_REQUEST"
         await settled(gateway, 2)
         await desk.move("cancelOrder", ours)
         await desk.of(GRACE).move("cancelOrder", theirs)
-        assert told(await changes(resumed, 1)) == [(theirs, "PENDING", "CANCELLED")]
+        assert told(await changes(theirs_only, 1)) == [(theirs, "PENDING", "CANCELLED")]
         nothing = asyncio.create_task(by_name.next())
         await asyncio.wait([nothing], timeout=0.05)
         assert not nothing.done()
@@ -141,14 +144,16 @@ async def test_what_is_no_cursor_is_refused_with_a_word_on_what_to_send(
     (error,) = answer["errors"]
     assert error["extensions"]["code"] == "BAD_REQUEST"
     assert error["message"] == (
-        "`after` is not the cursor of an event. Send the `cursor` of the last event that you saw."
+        "That is not the cursor of an event of yours. Send the `cursor` of the last event that you saw."
     )
     await settled(gateway, 0)
 
 
 async def test_the_beginning_of_the_log_replays_the_demo_data_once(gateway: Running, subscribe: Subscribe) -> None:
     """Grace's organization has 200 events of the past."""
-    beginning = "e" + "A" * 22
+    memberships = gateway.data("{ viewer { memberships { organization { id } } } }", as_=GRACE)["viewer"]["memberships"]
+    organization = memberships[0]["organization"]["id"]
+    beginning = gateway.app.state.gateway.services.events.cursors.encode(organization, BEGINNING)
     async with subscribe(gateway, GRACE, {"after": beginning}) as stream:
         events = await changes(stream, 200)
     assert len({event["cursor"] for event in events}) == 200

@@ -26,7 +26,7 @@ LARGE = f"subscription {{ orderChanged {{ cursor order {{ id }} {_LARGE} }} }}"
 def patient(database_url: str, tmp_path: Path) -> Iterator[Running]:
     """A gateway whose followers may lag behind by a few events only."""
     with running(database_url, tmp_path) as gateway:
-        gateway.app.state.gateway.services.events._queue_size = QUEUE
+        gateway.app.state.gateway.services.events.queue_size = QUEUE
         yield gateway
 
 

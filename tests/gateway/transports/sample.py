@@ -39,6 +39,7 @@ class Context:
     probe: Probe
     serial: int
     caller: Caller
+    depends_on_viewer: bool = False
 
 
 Info = strawberry.Info[Context, None]

@@ -1,19 +1,20 @@
 """What the shop adds to the schema: products of a business, orders, and the event that one was placed."""
 
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
 
 from datasources.paging import Selection
 from schema.business import READ_BUSINESSES
 from schema.connection import Connection, connection
-from schema.context import Context, Info
-from schema.event import After, Event, follow
+from schema.context import Context
+from schema.event import Event
 from schema.money import Money, money
 from schema.node import Node
 from schema.order import READ_ORDERS, Order
 from schema.relations import relation
+from schema.streams import event_stream
+from subscriptions.interest import Interest
 from tributary_shop.orders import ORDERS
 from tributary_shop.products import PRODUCTS
 
@@ -56,21 +57,21 @@ class ShopOrderPlaced(Event):
     order: ShopOrder | None = relation(ORDERS.by_ids, key="subject_id", description="The order as it stands now.")
 
 
+def select_placed(
+    _context: Context,
+    business_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only of this business.")] = None,
+) -> Interest:
+    """Which events the arguments of ``shopOrderPlaced`` mean."""
+    return Interest(frozenset({"ShopOrderPlaced"}), business_id=business_id)
+
+
 @strawberry.type(description="Streams of the shop.")
 class ShopSubscriptions:
     """Fields of ``Subscription``."""
 
-    @strawberry.subscription(
-        description="Orders as they are placed in stores; resumable with `after`.", directives=[READ_ORDERS]
+    shop_order_placed = event_stream(
+        ShopOrderPlaced,
+        select_placed,
+        description="Orders as they are placed in stores; resumable with `after`.",
+        directives=[READ_ORDERS],
     )
-    @staticmethod
-    async def shop_order_placed(
-        info: Info,
-        business_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only of this business.")] = None,
-        after: After = None,
-    ) -> AsyncIterator[ShopOrderPlaced | None]:
-        """``shopOrderPlaced``."""
-        async for event in follow(info.context, after, "ShopOrderPlaced"):
-            if business_id in (None, event.business_id):
-                placed: Any = event
-                yield placed

@@ -1,0 +1,399 @@
+"""Followers of the event log, in groups that share one execution of each event.
+
+A group is of one selection, one set of variables (but for where to begin), one organization and one set of scopes.
+What depends on the person who asks is executed once for each person: whether it does, the execution itself has seen.
+A follower that resumes replays by itself up to where its group stands, then joins it, within one step of the loop:
+nothing is missed at the seam, and nothing comes twice.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, Protocol, TypeAlias
+
+from auth.principal import Principal
+from datasources.database.events import EventPosition, EventRow
+from gateway.graphql.masking import RequestError
+from gateway.graphql.payload import Batch, Payload
+from schema.errors import CursorTooOld, FellTooFarBehind
+from schema.streams import EventStream
+from subscriptions.log import TooOld
+
+AT_ONCE = 16
+"""Events that a group executes at the same time."""
+_REMEMBERED, _REMEMBERED_BYTES, _REMEMBERED_SECONDS = 512, 1 << 20, 30.0
+"""For how many events a group remembers what came of them: many clients come back at once after a break."""
+
+Person: TypeAlias = tuple[str | None, str | None]
+"""The person or the key that asks."""
+
+
+class Reader(Protocol):
+    """Where the responses of a follower go."""
+
+    def take(self, batch: Batch) -> bool:
+        """Has them sent; says whether there is room for more. Never waits and never fails."""
+        ...
+
+    async def room(self) -> None:
+        """Returns once there is room."""
+        ...
+
+    def end(self, refusal: RequestError) -> None:
+        """Tells the client that nothing more comes, and why."""
+        ...
+
+
+class Response(NamedTuple):
+    """What came of one value, and whether it is for the person alone for whom it was executed."""
+
+    payload: Payload
+    personal: bool
+
+
+class Opening(NamedTuple):
+    """What a subscription begins with; ``personal`` as in ``Response``."""
+
+    payloads: Sequence[Payload]
+    personal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A subscription of the log, opened for somebody. ``execute`` and ``opening`` act as that person."""
+
+    key: Hashable
+    stream: EventStream
+    person: Person
+    execute: Callable[[object], Awaitable[Response]]
+    opening: Callable[[], Awaitable[Opening]]
+
+
+class Fanout:
+    """All followers of a process, by their groups."""
+
+    def __init__(self) -> None:
+        self.groups: dict[Hashable, Group] = {}
+        self.followers: set[Follower] = set()
+
+    def group(self, opened: Opened) -> "Group":
+        """The group for such a subscription; made on first use."""
+        found = self.groups.get(opened.key)
+        if found is None:
+            found = self.groups[opened.key] = Group(opened.stream, partial(self.groups.pop, opened.key, None))
+        return found
+
+    async def flush(self) -> None:
+        """Returns once all groups have handed out what they were given."""
+        await asyncio.gather(*(group.idle.wait() for group in self.groups.values()))
+
+
+class _Execution:
+    """One event in a group: executed once, or once for each person."""
+
+    __slots__ = ("began_at", "first", "others", "person")
+
+    def __init__(self, person: Person, first: asyncio.Task[Response], began_at: float) -> None:
+        self.person = person
+        self.first = first
+        self.began_at = began_at
+        self.others: dict[Person, asyncio.Task[Response]] = {}
+
+    def cancel(self) -> None:
+        """Nobody wants to know any more."""
+        for task in (self.first, *self.others.values()):
+            task.cancel()
+
+
+class Group:
+    """Those who get the same. It listens to the log while somebody is in it, or on the way to it."""
+
+    def __init__(self, stream: EventStream, forget: Callable[[], object]) -> None:
+        self._stream = stream
+        self._forget = forget
+        self._present: dict[Follower, Opened] = {}
+        self._on_the_way = 0
+        self._waiting: deque[EventRow] = deque()
+        self._handed_out = stream.log.position
+        self._executions: dict[EventPosition, _Execution] = {}
+        self._bytes = 0
+        self._task: asyncio.Task[None] | None = None
+        self._refreshed_at = float("-inf")
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._stop_listening = stream.log.listen(stream.scope.organization_id or "", self._take)
+
+    @property
+    def position(self) -> EventPosition:
+        """Those who are in it have got everything up to here."""
+        return self._stream.log.position if self.idle.is_set() else self._handed_out
+
+    def expect(self) -> None:
+        """Somebody is on the way, so that the group must stay; ``add`` or ``give_up`` follows."""
+        self._on_the_way += 1
+
+    def add(self, follower: "Follower", opened: Opened) -> None:
+        """Takes in a follower that has all up to ``position``, or more."""
+        self._on_the_way -= 1
+        self._present[follower] = opened
+
+    def give_up(self) -> None:
+        """Who was on the way does not come."""
+        self._on_the_way -= 1
+        self._close_if_empty()
+
+    def remove(self, follower: "Follower") -> None:
+        """Lets a follower go."""
+        if self._present.pop(follower, None) is not None:
+            self._close_if_empty()
+
+    async def response(self, event: EventRow, opened: Opened) -> Payload:
+        """What an event comes to for somebody; executed once however many ask, at whatever time."""
+        now = asyncio.get_running_loop().time()
+        known = self._executions.get(event.place)
+        if known is None or now - known.began_at > _REMEMBERED_SECONDS:
+            self._forget_some()
+            known = _Execution(opened.person, _start(opened.execute(event)), now)
+            self._executions[event.place] = known
+            known.first.add_done_callback(partial(self._done, event.place))
+        found = await asyncio.shield(known.first)
+        if found.personal and known.person != opened.person:
+            other = known.others.get(opened.person)
+            if other is None:
+                other = known.others[opened.person] = _start(opened.execute(event))
+            found = await asyncio.shield(other)
+        return found.payload
+
+    def _done(self, place: EventPosition, task: asyncio.Task[Response]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self._executions.pop(place, None)  # another try may fare better
+        else:
+            self._bytes += len(task.result().payload.body)
+
+    def _forget_some(self) -> None:
+        if len(self._executions) > _REMEMBERED or self._bytes > _REMEMBERED_BYTES:
+            kept = list(self._executions.items())[len(self._executions) // 2 :]
+            self._executions = dict(kept)
+            self._bytes = sum(len(each.first.result().payload.body) for _, each in kept if each.first.done())
+
+    def _close_if_empty(self) -> None:
+        if not self._present and not self._on_the_way:
+            self._stop_listening()
+            self._forget()
+            if self._task is not None:
+                self._task.cancel()
+            for execution in self._executions.values():
+                execution.cancel()
+
+    def _take(self, events: Sequence[EventRow]) -> None:
+        wanted = [event for event in events if self._stream.interest.fits(event)]
+        if not wanted:
+            return
+        if self.idle.is_set():
+            self.idle.clear()
+            self._handed_out = self._stream.log.position
+            self._task = asyncio.create_task(self._run(), name="fan-out")
+        self._waiting.extend(wanted)
+        if len(self._waiting) > self._stream.log.queue_size:
+            self._waiting.clear()
+            self._handed_out = events[-1].place
+            for follower in tuple(self._present):
+                follower.fall_behind()
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                if self._stream.every is not None:
+                    place = await self._refresh(self._stream.every)
+                else:
+                    place = await self._hand_out()
+                self._handed_out = max(self._handed_out, place)
+        except Exception as error:  # noqa: BLE001 -- told to all who follow, and logged where it is masked
+            for follower in tuple(self._present):
+                follower.end(RequestError.of_exception(error) if not isinstance(error, RequestError) else error)
+        finally:
+            self.idle.set()
+
+    async def _hand_out(self) -> EventPosition:
+        """Executes what comes next, as often as persons make that necessary; returns the place of the last event."""
+        events = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+        if not self._present:
+            return events[-1].place
+        some = next(iter(self._present.values()))
+        await asyncio.gather(*(self.response(event, some) for event in events))
+        places = [event.place for event in events]
+        first, last = places[0], places[-1]
+        batches: dict[Person, Batch] = {}
+        shared = not any(self._is_personal(place) for place in places)
+        for follower, opened in tuple(self._present.items()):
+            person = some.person if shared else opened.person
+            batch = batches.get(person)
+            if batch is None:
+                payloads = await asyncio.gather(*(self.response(event, opened) for event in events))
+                batch = batches[person] = Batch(payloads)
+            if follower.last >= first:
+                batch = _after(follower.last, places, batch)
+            if batch is not None and follower in self._present:
+                follower.offer(batch, last)
+        return last
+
+    def _is_personal(self, place: EventPosition) -> bool:
+        known = self._executions.get(place)
+        return known is None or known.first.result().personal
+
+    async def _refresh(self, every: float) -> EventPosition:
+        """Sends the opening again, once for all events of ``every`` seconds; returns the place of the last."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._refreshed_at + every - loop.time()))
+        self._refreshed_at = loop.time()
+        place = self._waiting[-1].place
+        self._waiting.clear()
+        known: dict[Person, Opening] = {}
+        for follower, opened in tuple(self._present.items()):
+            found = next((each for each in known.values() if not each.personal), None) or known.get(opened.person)
+            if found is None:
+                found = known[opened.person] = await opened.opening()
+            if follower in self._present:
+                follower.refresh(found.payloads, place)
+        return place
+
+
+class Follower:
+    """One subscription of one client.
+
+    ``begin`` opens it for whom it is now (raises RequestError); ``last`` is the place of the last event that the client
+    was given. While it is suspended nothing reaches the client; when it is resumed it begins where it stopped.
+    """
+
+    __slots__ = ("_begin", "_fanout", "_group", "_reader", "_sent", "_task", "last", "opened")
+
+    def __init__(self, fanout: Fanout, reader: Reader, begin: Callable[[Principal], Opened]) -> None:
+        self._fanout = fanout
+        self._reader = reader
+        self._begin = begin
+        self._group: Group | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._sent: Sequence[Payload] = ()
+        self.opened: Opened | None = None
+        self.last = EventPosition(-1, -1)
+
+    def start(self, principal: Principal) -> None:
+        """Begins, or goes on as ``principal``; raises RequestError when that may not be."""
+        opened = self._begin(principal)
+        stream = opened.stream
+        if self.opened is None:
+            self.last = stream.log.position if stream.after is None else stream.after
+        self.opened = opened
+        self._fanout.followers.add(self)
+        group = self._group = self._fanout.group(opened)
+        group.expect()
+        if self.last >= group.position and stream.opening is None:
+            group.add(self, opened)
+        else:
+            self._task = asyncio.create_task(self._arrive(group, opened), name="catching-up")
+
+    def suspend(self) -> None:
+        """Stops for now, at once."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        elif self._group is not None:
+            self._group.remove(self)
+        self._group = None
+        self._fanout.followers.discard(self)
+
+    def offer(self, batch: Batch, last: EventPosition) -> None:
+        """Takes what is next; lets the client go when it has no room for more."""
+        self.last = last
+        if not self._reader.take(batch):
+            self.fall_behind()
+
+    def refresh(self, payloads: Sequence[Payload], last: EventPosition) -> None:
+        """Takes the opening as it is now, unless the client has just that."""
+        if payloads != self._sent:
+            self._sent = payloads
+            self.offer(Batch(payloads), last)
+
+    def fall_behind(self) -> None:
+        """Ends it because the client is too slow; it is told where to resume."""
+        self.end(RequestError.of_exception(FellTooFarBehind(self._cursor(self.last))))
+
+    def end(self, refusal: RequestError) -> None:
+        """Ends it for good."""
+        self.suspend()
+        self._reader.end(refusal)
+
+    def _cursor(self, place: EventPosition) -> str:
+        assert self.opened is not None  # noqa: S101 -- it was started
+        stream = self.opened.stream
+        return stream.log.cursors.encode(stream.scope.organization_id or "", place)
+
+    async def _arrive(self, group: Group, opened: Opened) -> None:
+        """Gives the client what comes first and what it has missed, then joins the group."""
+        joined = False
+        try:
+            if opened.stream.opening is not None:
+                self._sent = (await opened.opening()).payloads
+                self._reader.take(Batch(self._sent))
+            while self.last < (until := group.position):
+                await self._replay(group, opened, until)
+            group.add(self, opened)
+            joined = True
+        except TooOld as error:
+            self._fail(RequestError.of_exception(CursorTooOld(self._cursor(error.oldest))))
+        except RequestError as refusal:
+            self._fail(refusal)
+        except Exception as error:  # noqa: BLE001 -- told to the client, and logged where it is masked
+            self._fail(RequestError.of_exception(error))
+        finally:
+            if joined:
+                self._task = None
+            else:
+                group.give_up()
+
+    def _fail(self, refusal: RequestError) -> None:
+        self._task = None
+        self.end(refusal)
+
+    async def _replay(self, group: Group, opened: Opened, until: EventPosition) -> None:
+        stream = opened.stream
+        async with aclosing(stream.log.replay(stream.scope, stream.interest, self.last, until)) as missed:
+            events: list[EventRow] = []
+            async for event in missed:
+                events.append(event)
+                if len(events) == AT_ONCE:
+                    await self._send(group, opened, events)
+                    events = []
+            await self._send(group, opened, events)
+        self.last = until
+
+    async def _send(self, group: Group, opened: Opened, events: Sequence[EventRow]) -> None:
+        if events:
+            payloads = await asyncio.gather(*(group.response(event, opened) for event in events))
+            await self._reader.room()
+            self._reader.take(Batch(payloads))
+            self.last = events[-1].place
+
+
+def _after(last: EventPosition, places: Sequence[EventPosition], batch: Batch) -> Batch | None:
+    """The part of a batch that comes after a place."""
+    rest = [payload for place, payload in zip(places, batch.payloads, strict=True) if place > last]
+    return Batch(rest) if rest else None
+
+
+def _start(execution: Awaitable[Response]) -> asyncio.Task[Response]:
+    async def run() -> Response:
+        return await execution
+
+    task = asyncio.create_task(run(), name="shared-execution")
+    task.add_done_callback(_looked_at)
+    return task
+
+
+def _looked_at(task: asyncio.Task[Response]) -> None:
+    """Whoever waits for it is told of its failure; when nobody does any more, that is no reason to complain."""
+    if not task.cancelled():
+        task.exception()

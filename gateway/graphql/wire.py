@@ -1,0 +1,167 @@
+"""Writing to WebSockets: straight to the connection where the server lets us, through ASGI where it does not.
+
+ASGI sends one message at a time, each through a coroutine of its own: most of what it costs to tell many subscribers of
+one event. ``SocketProtocol`` is uvicorn's protocol with one addition: the application may write ready frames.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from starlette.types import Scope, Send
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from gateway.graphql.payload import Batch, text_frame
+
+EXTENSION = "tributary.wire"
+_ABORT_SECONDS = 1.0
+
+
+class Wire(Protocol):
+    """One socket that has been accepted. What is written is sent in order; nothing is written after ``hang_up``."""
+
+    def write(self, batch: Batch, head: bytes) -> bool:
+        """Sends ``next`` messages that begin with ``head``; says whether what waits is little enough for more."""
+        ...
+
+    def write_text(self, text: str) -> None:
+        """Sends one message."""
+        ...
+
+    async def room(self) -> None:
+        """Returns once little waits to be sent, or the socket is closed."""
+        ...
+
+    def hang_up(self, code: int, reason: str, *, seconds: float) -> None:
+        """Closes the socket, at the latest after ``seconds`` in which what waits can still be sent."""
+        ...
+
+    async def end(self) -> None:
+        """Lets go of what it needs once the socket is closed, or is about to be."""
+        ...
+
+
+MakeWire = Callable[[int], Wire]
+"""Makes the wire of a socket, on which at most so many bytes wait."""
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """A server whose ASGI scope of sockets has a ``MakeWire`` among its extensions."""
+
+    def handle_connect(self, event: Request) -> None:
+        """Begins the application."""
+        super().handle_connect(event)
+        scope = getattr(self, "scope", None)
+        if scope is not None:
+            scope["extensions"][EXTENSION] = self._wire
+
+    def keepalive_timeout(self) -> None:
+        """Nobody answers: what waits to be sent is not waited for."""
+        super().keepalive_timeout()
+        self.loop.call_later(_ABORT_SECONDS, self.transport.abort)
+
+    def _wire(self, most_waiting: int) -> Wire:
+        return _FrameWire(self, most_waiting)
+
+
+class _FrameWire:
+    __slots__ = ("_most_waiting", "_protocol")
+
+    def __init__(self, protocol: SocketProtocol, most_waiting: int) -> None:
+        self._protocol = protocol
+        self._most_waiting = most_waiting
+
+    def write(self, batch: Batch, head: bytes) -> bool:
+        protocol = self._protocol
+        transport = protocol.transport
+        if protocol.close_sent or transport.is_closing():
+            return True
+        # What the connection has not taken since the last time; what is being written now may take its turn.
+        room = transport.get_write_buffer_size() <= self._most_waiting
+        transport.write(batch.frames(head))
+        return room
+
+    def write_text(self, text: str) -> None:
+        protocol = self._protocol
+        if not protocol.close_sent and not protocol.transport.is_closing():
+            protocol.transport.write(text_frame(text.encode()))
+
+    async def room(self) -> None:
+        await self._protocol.writable.wait()
+
+    def hang_up(self, code: int, reason: str, *, seconds: float) -> None:
+        protocol = self._protocol
+        transport = protocol.transport
+        if protocol.close_sent or transport.is_closing():
+            return
+        protocol.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        protocol.conn.send_close(code, reason)
+        transport.write(b"".join(protocol.conn.data_to_send()))
+        protocol.close_sent = True
+        if protocol.read_paused:
+            protocol.read_paused = False
+            transport.resume_reading()
+        protocol.close_timer = protocol.loop.call_later(seconds, transport.abort)
+
+    async def end(self) -> None:
+        pass  # the server has it all
+
+
+class _AsgiWire:
+    """One task writes what is put into its queue."""
+
+    def __init__(self, send: Send, most_waiting: int) -> None:
+        self._send = send
+        self._most_waiting = most_waiting
+        self._waiting = 0
+        self._hung_up = False
+        self._queue: asyncio.Queue[str | tuple[int, str]] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._task = asyncio.create_task(self._run(), name="socket-writer")
+
+    def write(self, batch: Batch, head: bytes) -> bool:
+        room = self._waiting <= self._most_waiting
+        for payload in batch.payloads:
+            self.write_text(f"{head.decode()}{payload.body.decode()}}}")
+        return room
+
+    def write_text(self, text: str) -> None:
+        if not self._task.done():
+            self._waiting += len(text)
+            self._queue.put_nowait(text)
+            self._room.clear()
+
+    async def room(self) -> None:
+        await self._room.wait()
+
+    def hang_up(self, code: int, reason: str, *, seconds: float) -> None:
+        self._hung_up = True
+        self._queue.put_nowait((code, reason))
+        asyncio.get_running_loop().call_later(seconds, self._task.cancel)
+
+    async def _run(self) -> None:
+        try:
+            while isinstance(message := await self._queue.get(), str):
+                await self._send({"type": "websocket.send", "text": message})
+                self._waiting -= len(message)
+                if self._queue.empty():
+                    self._room.set()
+            code, reason = message
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        except (OSError, RuntimeError):
+            return  # the first when the connection is lost, the second when the server has begun to close it
+        finally:
+            self._room.set()
+
+    async def end(self) -> None:
+        if not self._hung_up:
+            self._task.cancel()
+        await asyncio.wait((self._task,))
+
+
+def wire_of(scope: Scope, send: Send, most_waiting: int) -> Wire:
+    """The wire of an accepted socket."""
+    make: MakeWire | None = scope.get("extensions", {}).get(EXTENSION)
+    return _AsgiWire(send, most_waiting) if make is None else make(most_waiting)
