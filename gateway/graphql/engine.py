@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Hashable, Sequence
+from hashlib import blake2b
 from math import ceil
 from typing import Protocol, TypeAlias, cast
 
@@ -14,7 +15,7 @@ from auth.principal import ANONYMOUS, Principal
 from gateway.graphql.authentication import Admit, Authentication
 from gateway.graphql.documents import Documents, Operation
 from gateway.graphql.execution import Prepared, execute_event, execute_operation, open_source, prepare
-from gateway.graphql.fanout import Fanout, Follower, Opened, Opening, Reader, Response
+from gateway.graphql.fanout import Fanout, Follower, Opened, Opening, Reader, Response, Viewer
 from gateway.graphql.limits import Limits
 from gateway.graphql.masking import RequestError
 from gateway.graphql.payload import Payload
@@ -118,7 +119,7 @@ class Engine:
         def begin(principal: Principal) -> Opened:
             return self._open(operation, principal, caller, last_event_id)
 
-        follower = Follower(self.fanout, reader, begin)
+        follower = Follower(self.fanout, reader, caller, begin)
         follower.start(principal)
         return follower
 
@@ -174,20 +175,19 @@ class Engine:
             except Exception as error:
                 raise _refusal(error) from error
 
-        async def execute(value: object) -> Response:
-            context = self._make_context(principal, caller)
+        async def execute(value: object, viewer: Viewer) -> Response:
+            context = self._make_context(viewer.principal, viewer.caller)
             payload = await self._respond(prepared, value, context)
             return Response(payload, context.depends_on_viewer)
 
-        async def opening() -> Opening:
-            context = self._make_context(principal, caller)
+        async def opening(viewer: Viewer) -> Opening:
+            context = self._make_context(viewer.principal, viewer.caller)
             values: Sequence[object] = () if stream.opening is None else await stream.opening(cast("Context", context))
-            responses = [await execute(value) for value in values]
+            responses = [await execute(value, viewer) for value in values]
             personal = context.depends_on_viewer or any(each.personal for each in responses)
             return Opening([each.payload for each in responses], personal)
 
-        person = (principal.user_id, principal.key_id)
-        return Opened(_group_key(operation, principal), stream, person, execute, opening)
+        return Opened(_group_key(operation, principal), stream, execute, opening)
 
     async def _respond(self, prepared: Prepared, value: object, context: ContextLike) -> Payload:
         return Payload(encode_result(await execute_event(prepared, value, context)), self._event_id(value))
@@ -218,7 +218,7 @@ def _group_key(operation: Operation, principal: Principal) -> Hashable:
     return (
         operation.key,
         operation.name,
-        orjson.dumps(variables, option=orjson.OPT_SORT_KEYS),
+        blake2b(orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)).digest(),
         principal.organization_id,
         principal.scopes,
         principal.signed_in,

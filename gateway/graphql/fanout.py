@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
+from auth.caller import Caller
 from auth.principal import Principal
 from datasources.database.events import EventPosition, EventRow
 from gateway.graphql.masking import RequestError
@@ -63,13 +64,25 @@ class Opening(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A subscription of the log, opened for somebody. ``execute`` and ``opening`` act as that person."""
+    """A subscription of the log that somebody has opened: what they follow, and how it is executed for anybody."""
 
     key: Hashable
     stream: EventStream
-    person: Person
-    execute: Callable[[object], Awaitable[Response]]
-    opening: Callable[[], Awaitable[Opening]]
+    execute: Callable[[object, "Viewer"], Awaitable[Response]]
+    opening: Callable[["Viewer"], Awaitable[Opening]]
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Somebody who follows."""
+
+    principal: Principal
+    caller: Caller
+
+    @property
+    def person(self) -> Person:
+        """Who that is, for what depends on it."""
+        return self.principal.user_id, self.principal.key_id
 
 
 class Fanout:
@@ -83,7 +96,7 @@ class Fanout:
         """The group for such a subscription; made on first use."""
         found = self.groups.get(opened.key)
         if found is None:
-            found = self.groups[opened.key] = Group(opened.stream, partial(self.groups.pop, opened.key, None))
+            found = self.groups[opened.key] = Group(opened, partial(self.groups.pop, opened.key, None))
         return found
 
     async def flush(self) -> None:
@@ -111,10 +124,11 @@ class _Execution:
 class Group:
     """Those who get the same. It listens to the log while somebody is in it, or on the way to it."""
 
-    def __init__(self, stream: EventStream, forget: Callable[[], object]) -> None:
-        self._stream = stream
+    def __init__(self, opened: Opened, forget: Callable[[], object]) -> None:
+        self.opened = opened
+        self._stream = stream = opened.stream
         self._forget = forget
-        self._present: dict[Follower, Opened] = {}
+        self._present: dict[Follower, Viewer] = {}
         self._on_the_way = 0
         self._waiting: deque[EventRow] = deque()
         self._handed_out = stream.log.position
@@ -131,14 +145,18 @@ class Group:
         """Those who are in it have got everything up to here."""
         return self._stream.log.position if self.idle.is_set() else self._handed_out
 
+    def cursor(self, place: EventPosition) -> str:
+        """The cursor of a place."""
+        return self._stream.log.cursors.encode(self._stream.scope.organization_id or "", place)
+
     def expect(self) -> None:
         """Somebody is on the way, so that the group must stay; ``add`` or ``give_up`` follows."""
         self._on_the_way += 1
 
-    def add(self, follower: "Follower", opened: Opened) -> None:
+    def add(self, follower: "Follower", viewer: Viewer) -> None:
         """Takes in a follower that has all up to ``position``, or more."""
         self._on_the_way -= 1
-        self._present[follower] = opened
+        self._present[follower] = viewer
 
     def give_up(self) -> None:
         """Who was on the way does not come."""
@@ -150,20 +168,20 @@ class Group:
         if self._present.pop(follower, None) is not None:
             self._close_if_empty()
 
-    async def response(self, event: EventRow, opened: Opened) -> Payload:
+    async def response(self, event: EventRow, viewer: Viewer) -> Payload:
         """What an event comes to for somebody; executed once however many ask, at whatever time."""
         now = asyncio.get_running_loop().time()
         known = self._executions.get(event.place)
         if known is None or now - known.began_at > _REMEMBERED_SECONDS:
             self._forget_some()
-            known = _Execution(opened.person, _start(opened.execute(event)), now)
+            known = _Execution(viewer.person, _start(self.opened.execute(event, viewer)), now)
             self._executions[event.place] = known
             known.first.add_done_callback(partial(self._done, event.place))
         found = await asyncio.shield(known.first)
-        if found.personal and known.person != opened.person:
-            other = known.others.get(opened.person)
+        if found.personal and known.person != viewer.person:
+            other = known.others.get(viewer.person)
             if other is None:
-                other = known.others[opened.person] = _start(opened.execute(event))
+                other = known.others[viewer.person] = _start(self.opened.execute(event, viewer))
             found = await asyncio.shield(other)
         return found.payload
 
@@ -228,11 +246,11 @@ class Group:
         first, last = places[0], places[-1]
         batches: dict[Person, Batch] = {}
         shared = not any(self._is_personal(place) for place in places)
-        for follower, opened in tuple(self._present.items()):
-            person = some.person if shared else opened.person
+        for follower, viewer in tuple(self._present.items()):
+            person = some.person if shared else viewer.person
             batch = batches.get(person)
             if batch is None:
-                payloads = await asyncio.gather(*(self.response(event, opened) for event in events))
+                payloads = await asyncio.gather(*(self.response(event, viewer) for event in events))
                 batch = batches[person] = Batch(payloads)
             if follower.last >= first:
                 batch = _after(follower.last, places, batch)
@@ -252,10 +270,10 @@ class Group:
         place = self._waiting[-1].place
         self._waiting.clear()
         known: dict[Person, Opening] = {}
-        for follower, opened in tuple(self._present.items()):
-            found = next((each for each in known.values() if not each.personal), None) or known.get(opened.person)
+        for follower, viewer in tuple(self._present.items()):
+            found = next((each for each in known.values() if not each.personal), None) or known.get(viewer.person)
             if found is None:
-                found = known[opened.person] = await opened.opening()
+                found = known[viewer.person] = await self.opened.opening(viewer)
             if follower in self._present:
                 follower.refresh(found.payloads, place)
         return place
@@ -265,35 +283,38 @@ class Follower:
     """One subscription of one client.
 
     ``begin`` opens it for whom it is now (raises RequestError); ``last`` is the place of the last event that the client
-    was given. While it is suspended nothing reaches the client; when it is resumed it begins where it stopped.
+    was given. While it is suspended nothing reaches the client; when it is started again it begins where it stopped.
     """
 
-    __slots__ = ("_begin", "_fanout", "_group", "_reader", "_sent", "_task", "last", "opened")
+    __slots__ = ("_begin", "_caller", "_fanout", "_group", "_reader", "_sent", "_started", "_task", "last")
 
-    def __init__(self, fanout: Fanout, reader: Reader, begin: Callable[[Principal], Opened]) -> None:
+    def __init__(self, fanout: Fanout, reader: Reader, caller: Caller, begin: Callable[[Principal], Opened]) -> None:
         self._fanout = fanout
         self._reader = reader
+        self._caller = caller
         self._begin = begin
         self._group: Group | None = None
         self._task: asyncio.Task[None] | None = None
         self._sent: Sequence[Payload] = ()
-        self.opened: Opened | None = None
+        self._started = False
         self.last = EventPosition(-1, -1)
 
     def start(self, principal: Principal) -> None:
         """Begins, or goes on as ``principal``; raises RequestError when that may not be."""
         opened = self._begin(principal)
         stream = opened.stream
-        if self.opened is None:
+        if not self._started:
             self.last = stream.log.position if stream.after is None else stream.after
-        self.opened = opened
+            self._started = True
         self._fanout.followers.add(self)
+        # From here on the group's own is used, so that what is the same for all is kept once.
         group = self._group = self._fanout.group(opened)
+        viewer = Viewer(principal, self._caller)
         group.expect()
         if self.last >= group.position and stream.opening is None:
-            group.add(self, opened)
+            group.add(self, viewer)
         else:
-            self._task = asyncio.create_task(self._arrive(group, opened), name="catching-up")
+            self._task = asyncio.create_task(self._arrive(group, viewer), name="catching-up")
 
     def suspend(self) -> None:
         """Stops for now, at once."""
@@ -319,31 +340,27 @@ class Follower:
 
     def fall_behind(self) -> None:
         """Ends it because the client is too slow; it is told where to resume."""
-        self.end(RequestError.of_exception(FellTooFarBehind(self._cursor(self.last))))
+        if self._group is not None:
+            self.end(RequestError.of_exception(FellTooFarBehind(self._group.cursor(self.last))))
 
     def end(self, refusal: RequestError) -> None:
         """Ends it for good."""
         self.suspend()
         self._reader.end(refusal)
 
-    def _cursor(self, place: EventPosition) -> str:
-        assert self.opened is not None  # noqa: S101 -- it was started
-        stream = self.opened.stream
-        return stream.log.cursors.encode(stream.scope.organization_id or "", place)
-
-    async def _arrive(self, group: Group, opened: Opened) -> None:
+    async def _arrive(self, group: Group, viewer: Viewer) -> None:
         """Gives the client what comes first and what it has missed, then joins the group."""
         joined = False
         try:
-            if opened.stream.opening is not None:
-                self._sent = (await opened.opening()).payloads
+            if group.opened.stream.opening is not None:
+                self._sent = (await group.opened.opening(viewer)).payloads
                 self._reader.take(Batch(self._sent))
             while self.last < (until := group.position):
-                await self._replay(group, opened, until)
-            group.add(self, opened)
+                await self._replay(group, viewer, until)
+            group.add(self, viewer)
             joined = True
         except TooOld as error:
-            self._fail(RequestError.of_exception(CursorTooOld(self._cursor(error.oldest))))
+            self._fail(RequestError.of_exception(CursorTooOld(group.cursor(error.oldest))))
         except RequestError as refusal:
             self._fail(refusal)
         except Exception as error:  # noqa: BLE001 -- told to the client, and logged where it is masked
@@ -358,21 +375,21 @@ class Follower:
         self._task = None
         self.end(refusal)
 
-    async def _replay(self, group: Group, opened: Opened, until: EventPosition) -> None:
-        stream = opened.stream
+    async def _replay(self, group: Group, viewer: Viewer, until: EventPosition) -> None:
+        stream = group.opened.stream
         async with aclosing(stream.log.replay(stream.scope, stream.interest, self.last, until)) as missed:
             events: list[EventRow] = []
             async for event in missed:
                 events.append(event)
                 if len(events) == AT_ONCE:
-                    await self._send(group, opened, events)
+                    await self._send(group, viewer, events)
                     events = []
-            await self._send(group, opened, events)
+            await self._send(group, viewer, events)
         self.last = until
 
-    async def _send(self, group: Group, opened: Opened, events: Sequence[EventRow]) -> None:
+    async def _send(self, group: Group, viewer: Viewer, events: Sequence[EventRow]) -> None:
         if events:
-            payloads = await asyncio.gather(*(group.response(event, opened) for event in events))
+            payloads = await asyncio.gather(*(group.response(event, viewer) for event in events))
             await self._reader.room()
             self._reader.take(Batch(payloads))
             self.last = events[-1].place

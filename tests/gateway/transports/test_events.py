@@ -147,7 +147,7 @@ async def test_a_stream_lasts_no_longer_than_its_token(own_server: Gateway) -> N
         told, last = await stream.rest()
         assert "UNAUTHENTICATED" in told
         assert last == COMPLETE
-    assert own_server.probe.stopped.is_set()
+    await until(own_server.probe.stopped.is_set)
 
 
 async def test_a_mutation_over_a_stream_is_carried_through_without_its_client(own_server: Gateway) -> None:
