@@ -231,7 +231,10 @@ class EventLog:
             by_organization.setdefault(event.organization_id, []).append(event)
         for organization_id, events in by_organization.items():
             for take in tuple(self._listeners.get(organization_id, _NOBODY).values()):
-                take(events)
+                try:
+                    take(events)
+                except Exception:
+                    logger.exception("a listener of the event log failed")
         self._remember(batch)
         self.position = batch[-1].place
 

@@ -26,7 +26,8 @@ from subscriptions.log import TooOld
 AT_ONCE = 16
 """Events that a group executes at the same time."""
 _REMEMBERED, _REMEMBERED_BYTES, _REMEMBERED_SECONDS = 512, 1 << 20, 30.0
-"""For how many events a group remembers what came of them: many clients come back at once after a break."""
+"""For how many events, and how long after the last, a group remembers what came of them: clients that a break has sent
+away come back together."""
 
 Person: TypeAlias = tuple[str | None, str | None]
 """The person or the key that asks."""
@@ -107,12 +108,11 @@ class Fanout:
 class _Execution:
     """One event in a group: executed once, or once for each person."""
 
-    __slots__ = ("began_at", "first", "others", "person")
+    __slots__ = ("first", "others", "person")
 
-    def __init__(self, person: Person, first: asyncio.Task[Response], began_at: float) -> None:
+    def __init__(self, person: Person, first: asyncio.Task[Response]) -> None:
         self.person = person
         self.first = first
-        self.began_at = began_at
         self.others: dict[Person, asyncio.Task[Response]] = {}
 
     def cancel(self) -> None:
@@ -136,6 +136,7 @@ class Group:
         self._bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._refreshed_at = float("-inf")
+        self._forgetting: asyncio.TimerHandle | None = None
         self.idle = asyncio.Event()
         self.idle.set()
         self._stop_listening = stream.log.listen(stream.scope.organization_id or "", self._take)
@@ -170,11 +171,10 @@ class Group:
 
     async def response(self, event: EventRow, viewer: Viewer) -> Payload:
         """What an event comes to for somebody; executed once however many ask, at whatever time."""
-        now = asyncio.get_running_loop().time()
         known = self._executions.get(event.place)
-        if known is None or now - known.began_at > _REMEMBERED_SECONDS:
+        if known is None:
             self._forget_some()
-            known = _Execution(viewer.person, _start(self.opened.execute(event, viewer)), now)
+            known = _Execution(viewer.person, _start(self.opened.execute(event, viewer)))
             self._executions[event.place] = known
             known.first.add_done_callback(partial(self._done, event.place))
         found = await asyncio.shield(known.first)
@@ -192,10 +192,17 @@ class Group:
             self._bytes += len(task.result().payload.body)
 
     def _forget_some(self) -> None:
-        if len(self._executions) > _REMEMBERED or self._bytes > _REMEMBERED_BYTES:
-            kept = list(self._executions.items())[len(self._executions) // 2 :]
-            self._executions = dict(kept)
-            self._bytes = sum(len(each.first.result().payload.body) for _, each in kept if each.first.done())
+        """Makes room for what comes next, of the oldest that are done."""
+        while len(self._executions) > _REMEMBERED or self._bytes > _REMEMBERED_BYTES:
+            place, oldest = next(iter(self._executions.items()))
+            if not oldest.first.done():
+                break
+            del self._executions[place]
+            self._bytes -= len(oldest.first.result().payload.body)
+
+    def _forget_all(self) -> None:
+        self._executions.clear()
+        self._bytes = 0
 
     def _close_if_empty(self) -> None:
         if not self._present and not self._on_the_way:
@@ -203,11 +210,17 @@ class Group:
             self._forget()
             if self._task is not None:
                 self._task.cancel()
+            if self._forgetting is not None:
+                self._forgetting.cancel()
             for execution in self._executions.values():
                 execution.cancel()
 
     def _take(self, events: Sequence[EventRow]) -> None:
-        wanted = [event for event in events if self._stream.interest.fits(event)]
+        try:
+            wanted = [event for event in events if self._stream.interest.fits(event)]
+        except Exception as error:  # noqa: BLE001 -- as in _run; the reader of the log must go on for all others
+            self._fail(error)
+            return
         if not wanted:
             return
         if self.idle.is_set():
@@ -230,10 +243,19 @@ class Group:
                     place = await self._hand_out()
                 self._handed_out = max(self._handed_out, place)
         except Exception as error:  # noqa: BLE001 -- told to all who follow, and logged where it is masked
-            for follower in tuple(self._present):
-                follower.end(RequestError.of_exception(error) if not isinstance(error, RequestError) else error)
+            self._waiting.clear()
+            self._fail(error)
         finally:
             self.idle.set()
+            if self._forgetting is not None:
+                self._forgetting.cancel()
+            if self._present or self._on_the_way:
+                self._forgetting = asyncio.get_running_loop().call_later(_REMEMBERED_SECONDS, self._forget_all)
+
+    def _fail(self, error: Exception) -> None:
+        refusal = error if isinstance(error, RequestError) else RequestError.of_exception(error)
+        for follower in tuple(self._present):
+            follower.end(refusal)
 
     async def _hand_out(self) -> EventPosition:
         """Executes what comes next, as often as persons make that necessary; returns the place of the last event."""
