@@ -27,6 +27,7 @@ from auth.signing_keys import SigningKeys, create_signing_keys
 from auth.tokens import Tokens
 from datasources.audit_heads import HeadsFile
 from datasources.database.engine import Database
+from datasources.database.event_retention import Limits as EventLimits
 from datasources.database.events import EventRow
 from datasources.files import FileStore
 from datasources.keyring import Keyring
@@ -34,6 +35,7 @@ from gateway.account_pages import AccountPages
 from gateway.accounts import accounts_of
 from gateway.anonymous import AnonymousLimit
 from gateway.demo import DEMO_LOGINS
+from gateway.events_page import EventsPage
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.limits import Limits
 from gateway.mail import outbox
@@ -41,13 +43,16 @@ from gateway.mail_page import mail_routes
 from gateway.pages import Pages
 from gateway.platforms import chosen
 from gateway.settings import Settings, load_all
+from gateway.webhooks import webhook_endpoints, webhooks
 from schema.composed import Composition
 from schema.composition import compose
 from schema.context import Context
 from schema.health import Health, HealthWatch
 from schema.platform import Platform, Services
+from subscriptions.bell import Bell
 from subscriptions.cursors import Cursors
 from subscriptions.log import EventLog
+from subscriptions.retention import Retention
 
 WEB = Path(__file__).parents[1] / "web" / "dist"
 FILES = "files"
@@ -105,6 +110,7 @@ def create_gateway(settings: Settings, platforms: Sequence[Platform] | None = No
         accounts=accounts,
         denials=denials,
         links=Links(keyring.derived("links"), base_url=settings.base_url),
+        webhooks=webhook_endpoints(settings, keyring),
         settings=platform_settings,
         health=health,
     )
@@ -112,8 +118,28 @@ def create_gateway(settings: Settings, platforms: Sequence[Platform] | None = No
     endpoint = _endpoint(settings, composition, services, access)
     services.events.observers.append(rights.observe)
     heads = AuditHeads(database, HeadsFile(settings.heads_file, keyring.derived("audit heads")))
-    work = (heads, services.events, rights, denials, key_uses, mail, accounts.work())
+    keep = EventLimits(timedelta(days=settings.events_keep_days), settings.events_keep_rows)
+    work: tuple[AbstractAsyncContextManager[object], ...] = (
+        *_bell(settings, keyring, services),
+        heads,
+        services.events,
+        rights,
+        denials,
+        key_uses,
+        mail,
+        accounts.work(),
+        Retention(database, keep),
+        webhooks(settings, keyring, services, composition.graphql, endpoint.engine),
+    )
     return Gateway(settings, composition, services, endpoint, access, work)
+
+
+def _bell(settings: Settings, keyring: Keyring, services: Services) -> Sequence[Bell]:
+    """What tells other processes of events at once, where there is a Redis."""
+    if settings.redis_url is None:
+        return ()
+    name = keyring.derived("redis channel").hex()[:32]
+    return (Bell(settings.redis_url.get_secret_value(), name, services.database, services.events),)
 
 
 def _refused(denials: Denials, caller: Caller, what: str) -> None:
@@ -189,6 +215,7 @@ def create_app(settings: Settings, *, platforms: Sequence[Platform] | None = Non
         *gateway.endpoint.routes,
         *_pages(settings).pages_routes(),
         *AccountPages(WEB).routes(),
+        *EventsPage(WEB, demo=DEMO_LOGINS if settings.demo else None).routes(),
         Route("/", home),
         Route("/.well-known/jwks.json", keys),
         Route("/healthz", live),

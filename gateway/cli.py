@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from auth.passwords import Passwords
@@ -11,12 +12,13 @@ from datasources.database import migrate
 from datasources.database.engine import Database
 from datasources.database.seed import AlreadyInUse, seed
 from datasources.keyring import KeyringError
-from gateway import cli_audit, cli_keys, cli_secrets, cli_users, demo
+from gateway import cli_audit, cli_keys, cli_secrets, cli_users, cli_webhooks, demo
 from gateway.app import create_app
 from gateway.commands import CommandFailed, branches, check_migrated, on_database, say
 from gateway.platforms import BUILT_IN, UnknownPlatform, chosen
-from gateway.serve import serve
+from gateway.serve import ListeningFailed, serve
 from gateway.settings import SettingsError, load
+from gateway.supervisor import NoneStarted
 from schema.claims import CompositionError
 from schema.composition import compose
 
@@ -34,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         CompositionError,
         AlreadyInUse,
         KeyringError,
+        ListeningFailed,
         demo.NotOurDatabase,
         LookupError,
     )
@@ -62,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("serve", help="run the gateway")
     run.add_argument("--host", help="the address to listen on (HOST)")
     run.add_argument("--port", type=int, help="the port to listen on (PORT)")
+    run.add_argument("--workers", type=int, help="processes that serve on that port (WORKERS)")
     run.add_argument("--demo", action="store_true", default=None, help="with made-up data in a SQLite file of its own")
     run.add_argument("--scale", type=_scale, default=1, help="how much made-up data, 1 to 100")
     run.add_argument("--quiet", action="store_true", help="log warnings only")
@@ -83,14 +87,15 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--write", action="store_true", help="write schema.graphql anew")
     check.set_defaults(run=_check_schema)
 
-    for module in (cli_audit, cli_keys, cli_secrets, cli_users):
+    for module in (cli_audit, cli_keys, cli_secrets, cli_users, cli_webhooks):
         module.add_commands(commands)
     return parser
 
 
 def _serve(options: argparse.Namespace) -> None:
-    given = {"host": options.host, "port": options.port, "demo": options.demo}
-    settings = load(**{name: value for name, value in given.items() if value is not None})
+    given = {"host": options.host, "port": options.port, "workers": options.workers, "demo": options.demo}
+    load_given = partial(load, **{name: value for name, value in given.items() if value is not None})
+    settings = load_given()
     if settings.demo:
         asyncio.run(demo.prepare(settings, chosen(settings.platforms), say, scale=options.scale))
     elif not settings.key_file.exists():
@@ -100,7 +105,10 @@ def _serve(options: argparse.Namespace) -> None:
     on_database(settings, lambda database: check_migrated(database, settings))
     if settings.demo:
         say(demo.greeting(settings))
-    serve(app, settings, log_level="warning" if options.quiet or settings.demo else "info")
+    try:
+        serve(app, settings, log_level="warning" if options.quiet or settings.demo else "info", load=load_given)
+    except NoneStarted:
+        raise CommandFailed("the workers ended before they served; what they said is above") from None
 
 
 def _migrate(_: argparse.Namespace) -> None:

@@ -126,7 +126,7 @@ class Pages:
 
     def __init__(self, dist: Path, demo: DemoLogins | None = None) -> None:
         index = dist / "index.html"
-        self._page = BuiltPage(_with_config(index, demo)) if index.is_file() else None
+        self._page = BuiltPage(with_config(index, demo)) if index.is_file() else None
         self._files = _built_files(dist) if self._page else {}
 
     def graphiql_page(self, request: Request) -> Response:
@@ -160,10 +160,11 @@ class Pages:
         return file.response(request)
 
 
-def _with_config(index: Path, demo: DemoLogins | None) -> str:
-    html = index.read_text(encoding="utf-8")
+def with_config(built: Path, demo: DemoLogins | None) -> str:
+    """The HTML of a built page with its settings in it; raises ``ValueError`` when it has no place for them."""
+    html = built.read_text(encoding="utf-8")
     if html.count(_CONFIG_BLOCK) != 1:
-        raise ValueError(f"{index} does not fit this version of the gateway. Build it again: npm run build in web/.")
+        raise ValueError(f"{built} does not fit this version of the gateway. Build it again: npm run build in web/.")
     logins = [asdict(login) for login in demo or ()]
     return html.replace(_CONFIG_BLOCK, _CONFIG_BLOCK.replace("{}", _json_for_html({"demoLogins": logins})))
 
@@ -199,9 +200,14 @@ def _accepts_gzip(request: Request) -> bool:
     return False
 
 
-def _page_policy(host: str) -> str:
+def connect_source(host: str) -> str:
+    """The directive of a policy that lets a page talk to ``host``, where it came from, and to nobody else."""
     # 'self' covers WebSockets of the same host only in newer browsers; a Host that is no host is never repeated.
     sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
+    return f"connect-src 'self'{sockets}"
+
+
+def _page_policy(host: str) -> str:
     return "; ".join([
         "default-src 'none'",
         "script-src 'self'",
@@ -209,7 +215,7 @@ def _page_policy(host: str) -> str:
         "style-src 'self' 'unsafe-inline'",
         "font-src 'self' data:",
         "img-src 'self' data:",
-        f"connect-src 'self'{sockets}",
+        connect_source(host),
         "worker-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",

@@ -17,6 +17,7 @@ from datasources.breached_passwords import PWNED_PASSWORDS_URL
 from datasources.database.engine import async_url
 from datasources.mail.addresses import NotAnAddress, sender_mailbox
 from datasources.mail.smtp import SmtpServer
+from datasources.redis import require_redis_url
 
 _ORIGIN = re.compile(r"(https?|chrome-extension|moz-extension|safari-web-extension)://[a-z0-9.-]+(:[0-9]{1,5})?")
 
@@ -181,6 +182,13 @@ class Settings(BaseSettings):
             SmtpServer.parse(value.get_secret_value())
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _names_a_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            require_redis_url(value.get_secret_value())
+        return value
+
     @field_validator("sendgrid_api_key")
     @classmethod
     def _fits_into_a_header(cls, value: SecretStr | None) -> SecretStr | None:
@@ -227,6 +235,16 @@ class Settings(BaseSettings):
             raise ValueError(message)
         if self.demo and not self.database_url.startswith("sqlite"):
             message = "the demo seeds a SQLite file of its own only: leave DATABASE_URL unset, or run without --demo"
+            raise ValueError(message)
+        if self.workers > 1 and self.demo:
+            message = "the demo is one process: leave WORKERS unset, or run without --demo"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _one_process_writes_to_a_file(self) -> Self:
+        if self.workers > 1 and self.database_url.startswith("sqlite"):
+            message = "SQLite has one writer at a time, and WORKERS brings nothing there: use PostgreSQL, or one worker"
             raise ValueError(message)
         return self
 

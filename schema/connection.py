@@ -23,7 +23,8 @@ from schema.merging import Asked, MergedPage, Unavailable, merged_count, merged_
 
 T = TypeVar("T")
 DEFAULT_LIMIT = 25
-_ROWS = frozenset({"edges", "nodes", "pageInfo", "unavailable"})
+ROWS = frozenset({"edges", "nodes", "pageInfo", "unavailable"})
+"""The fields of a connection that need its rows."""
 
 
 @strawberry.type(description="Where a page lies in its list.")
@@ -147,12 +148,21 @@ def _argument(name: str, annotation: Any, description: str) -> inspect.Parameter
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
 
 
-_PAGING = (
+PAGING = (
     _argument("first", int | None, "At most so many rows from the start, or after `after`; 25 when neither is given."),
     _argument("after", str | None, "Rows after the one with this cursor."),
     _argument("last", int | None, "At most so many rows from the end, or before `before`."),
     _argument("before", str | None, "Rows before the one with this cursor."),
 )
+"""The arguments of every connection."""
+
+SIZED = ListSize(
+    assumed_size=DEFAULT_LIMIT,
+    slicing_arguments=["first", "last"],
+    sized_fields=["edges", "nodes"],
+    require_one_slicing_argument=False,
+)
+"""How many rows of a connection are reckoned with before it is read."""
 
 
 def connection(  # noqa: PLR0913 -- a declaration, whose parts are named
@@ -184,7 +194,7 @@ def connection(  # noqa: PLR0913 -- a declaration, whose parts are named
         parameters.append(_argument(name, annotation, text))
     if ordered is not None:
         parameters.append(_argument("order_by", ordered | None, "The order of the list; see its fields."))
-    parameters.extend(_PAGING)
+    parameters.extend(PAGING)
 
     def resolve(root: Any, info: Info, **arguments: Any) -> Any:
         context = info.context
@@ -201,14 +211,8 @@ def connection(  # noqa: PLR0913 -- a declaration, whose parts are named
         return loader.load(getattr(root, key))
 
     resolve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    sized = ListSize(
-        assumed_size=DEFAULT_LIMIT,
-        slicing_arguments=["first", "last"],
-        sized_fields=["edges", "nodes"],
-        require_one_slicing_argument=False,
-    )
     return strawberry.field(
-        resolver=resolve, metadata={"connection": declared}, description=description, directives=[sized, *directives]
+        resolver=resolve, metadata={"connection": declared}, description=description, directives=[SIZED, *directives]
     )
 
 
@@ -220,20 +224,25 @@ class _Request(NamedTuple):
     fallback: str | None
 
 
-def _asked(select: Select, arguments: Mapping[str, Any], context: Context) -> _Request:
-    first, last = arguments.get("first"), arguments.get("last")
+def page_size(first: int | None, last: int | None, most: int) -> int:
+    """How many rows a page has at most; raises ``BadRequest`` for what cannot be."""
     if first is not None and last is not None:
         message = "Give `first` or `last`, not both: a page begins at one end."
         raise BadRequest(message)
     for name, value in (("first", first), ("last", last)):
-        if value is not None and not 0 <= value <= context.page_limit:
-            message = f"`{name}` must be from 0 to {context.page_limit}, not {value}."
+        if value is not None and not 0 <= value <= most:
+            message = f"`{name}` must be from 0 to {most}, not {value}."
             raise BadRequest(message)
+    return last if last is not None else first if first is not None else min(DEFAULT_LIMIT, most)
+
+
+def _asked(select: Select, arguments: Mapping[str, Any], context: Context) -> _Request:
+    last = arguments.get("last")
+    limit = page_size(arguments.get("first"), last, context.page_limit)
     extra = {name: value for name, value in arguments.items() if name not in _COMMON}
     selection = select(context, arguments.get("filter"), arguments.get("order_by"), **extra)
     order = f"{selection.ordering}{'-' if selection.descending else '+'}"
     after, before = arguments.get("after"), arguments.get("before")
-    limit = last if last is not None else first if first is not None else min(DEFAULT_LIMIT, context.page_limit)
     asked = Asked(
         selection=selection,
         limit=limit,
@@ -252,7 +261,7 @@ async def _whole(declared: Declared, request: _Request, context: Context, info: 
     """The page of a list that belongs to no parent."""
     sources, (asked, order, fallback) = _sources(declared, request.asked, context), request
     page = _NOTHING
-    if _selected(info) & _ROWS:
+    if selected(info) & ROWS:
         page = await merged_page(context.scope, sources, asked, partial=declared.partial)
     return PageView(
         page, order, fallback, lambda: merged_count(context.scope, sources, asked.selection, partial=declared.partial)
@@ -263,7 +272,7 @@ def _nested(declared: Declared, request: _Request, context: Context, info: Info)
     """The batch function for the pages of many parents; their counts are batched the same way."""
     sources, (asked, order, fallback) = _sources(declared, request.asked, context), request
     by, scope, partial = declared.by or "", context.scope, declared.partial
-    wants_rows = bool(_selected(info) & _ROWS)
+    wants_rows = bool(selected(info) & ROWS)
 
     async def count(keys: list[str]) -> list[int | None]:
         return await merged_counts(scope, sources, by, keys, asked.selection, partial=partial)
@@ -290,7 +299,7 @@ def _sources(declared: Declared, asked: Asked, context: Context) -> Mapping[str,
     return sources if only is None else {key: source for key, source in sources.items() if key in only}
 
 
-def _selected(info: Info) -> frozenset[str]:
+def selected(info: Info) -> frozenset[str]:
     """The names of the fields that are selected on this connection, also through fragments."""
     raw = info._raw_info  # noqa: SLF001 -- the document, which Strawberry offers only after converting all of it
     names: set[str] = set()

@@ -8,6 +8,8 @@ from datasources.database.api_keys import ApiKeyRow, api_keys_by_id
 from datasources.database.audit_reading import AuditEntryRow, audit_entries_by_id
 from datasources.database.events import EventRow, events_by_id
 from datasources.database.invitations import InvitationRow, invitations_by_id
+from datasources.database.webhook_reading import DeliveryRow, deliveries_by_id
+from datasources.database.webhooks import EndpointRow, endpoints_by_id
 from schema.accounts import AccountQueries, Organization, User
 from schema.api_keys import ApiKey, ApiKeyMutations, OrganizationApiKeys
 from schema.audit import AuditEntry, AuditQueries, AuditSubscriptions, SecurityEvent
@@ -23,6 +25,7 @@ from schema.business import (
 )
 from schema.campaign import BusinessCampaigns, CampaignQueries
 from schema.event import Event
+from schema.events import EventQueries, EventSubscriptions
 from schema.identities import IdentityMutations
 from schema.members import Invitation, MemberMutations, OrganizationInvitations
 from schema.order import BusinessOrders, CustomerOrders, Order, OrderChanged, OrderQueries, OrderSubscriptions
@@ -34,6 +37,7 @@ from schema.registry import PlatformQueries
 from schema.roots import Mutation, Query, Subscription
 from schema.session import SessionMutations
 from schema.usage import UsageFields
+from schema.webhooks import OrganizationWebhooks, WebhookDelivery, WebhookEndpoint, WebhookMutations
 
 
 class Part(NamedTuple):
@@ -54,7 +58,7 @@ def _part(
 GATEWAY: Sequence[Part] = (
     _part(
         fields={
-            Query: [AccountQueries, AuditQueries, PlatformQueries],
+            Query: [AccountQueries, AuditQueries, EventQueries, PlatformQueries],
             Mutation: [
                 ApiKeyMutations,
                 IdentityMutations,
@@ -62,9 +66,10 @@ GATEWAY: Sequence[Part] = (
                 PeopleMutations,
                 RegistrationMutations,
                 SessionMutations,
+                WebhookMutations,
             ],
-            Organization: [OrganizationApiKeys, OrganizationInvitations],
-            Subscription: [AuditSubscriptions],
+            Organization: [OrganizationApiKeys, OrganizationInvitations, OrganizationWebhooks],
+            Subscription: [AuditSubscriptions, EventSubscriptions],
         },
         nodes=[
             NodeType("usr", User, accounts.UserRow, accounts.users_by_id),
@@ -73,6 +78,8 @@ GATEWAY: Sequence[Part] = (
             NodeType("aud", AuditEntry, AuditEntryRow, audit_entries_by_id),
             NodeType("inv", Invitation, InvitationRow, invitations_by_id),
             NodeType("key", ApiKey, ApiKeyRow, api_keys_by_id),
+            NodeType("whe", WebhookEndpoint, EndpointRow, endpoints_by_id),
+            NodeType("whd", WebhookDelivery, DeliveryRow, deliveries_by_id),
         ],
         events=[EventType(SecurityEvent)],
     ),

@@ -23,6 +23,7 @@ from datasources.database.migrate import Branch
 from datasources.files import FileStore
 from datasources.paging import Load, Source
 from schema.health import Health, HealthStatus, HealthWatch
+from schema.webhook_endpoints import WebhookEndpoints
 from subscriptions.log import EventLog
 
 ENTRY_POINTS = "tributary.platforms"
@@ -87,6 +88,7 @@ class Services:
     accounts: Accounts
     denials: Denials
     links: Links
+    webhooks: WebhookEndpoints
     settings: Mapping[str, BaseSettings]
     health: Mapping[str, HealthWatch]
 

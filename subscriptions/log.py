@@ -17,7 +17,15 @@ from typing import Self
 from datasources.database.audit import HEAD_MOVED
 from datasources.database.engine import Announced, Database, Scope
 from datasources.database.event_retention import horizon_of
-from datasources.database.events import BEGINNING, EventPosition, EventRow, all_events_after, events_after, head
+from datasources.database.events import (
+    BEGINNING,
+    EventPosition,
+    EventRow,
+    all_events_after,
+    any_held_back,
+    events_after,
+    head,
+)
 from subscriptions.cursors import Cursors
 from subscriptions.interest import Interest
 
@@ -201,6 +209,7 @@ class EventLog:
             self._wake.clear()
             try:
                 found = await self._read()
+                held_back = (told or pause < self._poll_seconds) and await any_held_back(self._database, self.position)
             except Exception:
                 # Nothing is lost by waiting: the position has not moved past what was not handed out.
                 logger.exception("reading the event log failed; trying again in %s s", RETRY_SECONDS)
@@ -208,8 +217,7 @@ class EventLog:
                 continue
             if found:
                 await asyncio.sleep(self._pause_seconds)
-            # Told of a commit and nothing to see: an older transaction holds it back, so look again soon, then later.
-            held_back = not found and (told or pause < self._poll_seconds)
+            # What an older transaction holds back is looked for again soon, then later.
             pause = min(self._poll_seconds, SOON_SECONDS if told else pause * 2) if held_back else self._poll_seconds
 
     async def _read(self) -> int:

@@ -12,10 +12,10 @@ from typing import Self
 
 from datasources.database.engine import Database
 from datasources.database.event_retention import (
-    BATCH,
     Busy,
     Limits,
     first_kept,
+    old_from,
     organizations_beyond,
     remove_oldest,
     remove_untold,
@@ -77,21 +77,22 @@ class Retention:
             await self._wait(EVERY_SECONDS)
 
     async def round(self) -> int:
-        """Removes all that is kept no longer; returns how many events. Ends early when another process is at it."""
+        """Removes all that is kept no longer; returns how many events that clients saw.
+
+        Ends early when another process is at it.
+        """
         removed = 0
         with contextlib.suppress(Busy):
             for organization_id in await organizations_beyond(self._database, self._limits, self._clock()):
                 scope = self._database.scoped(organization_id)
                 until = await first_kept(scope, self._limits, self._clock())
-                count = BATCH
-                while count == BATCH and not self._stopping.is_set():
-                    count = await remove_oldest(scope, until)
+                while not self._stopping.is_set() and (count := await remove_oldest(scope, until)):
                     removed += count
                     await self._wait(self._pause_seconds)
-            count = BATCH
-            while count == BATCH and not self._stopping.is_set():
-                count, self._swept = await remove_untold(self._database, self._swept, self._clock())
-                removed += count
+            span = await old_from(self._database, self._swept, self._clock())
+            while span.place < span.until and not self._stopping.is_set():
+                span = await remove_untold(self._database, span)
+                self._swept = span.place
                 await self._wait(self._pause_seconds)
         return removed
 

@@ -1,5 +1,8 @@
 """What every test runs under: asyncio alone, no clock in property tests, the guards and the servers."""
 
+import gc
+import os
+
 import pytest
 from hypothesis import settings
 
@@ -8,6 +11,19 @@ pytest_plugins = ["tests.guards", "tests.servers.fixtures", "tests.serving"]
 # A slow machine is no failure: no property test is timed.
 settings.register_profile("untimed", deadline=None, print_blob=True)
 settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """Leaves alone what stays to the end: modules, schemas, thousands of tests. Looking through it took a fifth."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors, for tests wait for servers, browsers and processes that they started."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")

@@ -2,19 +2,19 @@
 
 import asyncio
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auth.passwords import Passwords
 from datasources.database.engine import Database
@@ -22,7 +22,7 @@ from datasources.database.migrate import BUILT_IN, upgrade
 from datasources.database.seed import seed
 from gateway.app import create_app
 from gateway.demo import PASSWORD
-from gateway.graphql.wire import SocketProtocol
+from gateway.serve import PING_SECONDS, UNACKNOWLEDGED_SECONDS, GatewayServer, listeners, server_config
 from gateway.settings import Settings
 from schema.platform import Platform
 from tests.keys import make_keys
@@ -44,6 +44,26 @@ _QUICK: Mapping[str, Any] = {
 
 # One for all: making a client reads the machine's certificates, which costs more than a query.
 _HTTP = httpx.Client(timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
+
+# Where the statements of the request at hand are written down; those of the gateway's own work are of no request.
+_counted: ContextVar[list[str] | None] = ContextVar("counted", default=None)
+
+
+def is_counted() -> bool:
+    """Whether what runs now is done for a request of a block that counts statements."""
+    return _counted.get() is not None
+
+
+class _Marked:
+    """Marks what an application does for the requests that come while their statements are counted."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            _counted.set(getattr(scope["app"].state, "counting", None))
+        await self._app(scope, receive, send)
 
 
 @dataclass
@@ -72,6 +92,27 @@ class Running:
             self._tokens[email] = answer["data"]["login"]["session"]["accessToken"]
         return self._tokens[email]
 
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """The SQL of all that is done for the requests of the block, and of nothing that the gateway does beside them.
+
+        Its readers and workers (mail, the log, the heads of the audit trail) come by when they like.
+        """
+        found: list[str] = []
+
+        def observe(sql: str) -> None:
+            if _counted.get() is found:
+                found.append(sql)
+
+        observers = self.app.state.gateway.services.database.observers
+        observers.append(observe)
+        self.app.state.counting = found
+        try:
+            yield found
+        finally:
+            self.app.state.counting = None
+            observers.remove(observe)
+
     def query(
         self, query: str, variables: Mapping[str, Any] | None = None, *, as_: str | None = None
     ) -> dict[str, Any]:
@@ -92,28 +133,33 @@ class Running:
 
 @contextmanager
 def running(
-    database_url: str, folder: Path, *, platforms: Sequence[Platform] | None = None, **settings: Any
+    database_url: str,
+    folder: Path,
+    *,
+    platforms: Sequence[Platform] | None = None,
+    ping_seconds: float = PING_SECONDS,
+    unacknowledged_seconds: float = UNACKNOWLEDGED_SECONDS,
+    **settings: Any,
 ) -> Iterator[Running]:
-    """Serves on a free port until the block ends."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        chosen = Settings(
-            _env_file=None,
-            database_url=database_url,
-            data_dir=folder,
-            port=port,
-            demo=False,
-            signing_key_file=make_keys(folder),
-            **{**_QUICK, **settings},
-        )
+    """Serves on a free port, as ``serve`` does, until the block ends."""
+    (listener,) = listeners("127.0.0.1", 0, unacknowledged_seconds=unacknowledged_seconds)
+    port: int = listener.getsockname()[1]
+    chosen = Settings(
+        _env_file=None,
+        database_url=database_url,
+        data_dir=folder,
+        port=port,
+        demo=False,
+        signing_key_file=make_keys(folder),
+        **{**_QUICK, **settings},
+    )
+    with listener:
         app = create_app(chosen, platforms=platforms)
-        config = uvicorn.Config(
-            app, ws=SocketProtocol, log_level="error", access_log=False, timeout_graceful_shutdown=2
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
-        listener.listen(2048)
+        app.add_middleware(_Marked)
+        config = server_config(app, chosen, log_level="error", ping_seconds=ping_seconds, grace_seconds=2)
+        server = GatewayServer(config, app.state.gateway)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        listener.listen(config.backlog)
         thread.start()
         while not server.started:
             assert thread.is_alive(), "the gateway did not start"

@@ -30,8 +30,8 @@ export default defineConfig({
     chunkSizeWarningLimit: 4096,
     reportCompressedSize: false,
     rolldownOptions: {
-      // GraphiQL, and the small page that links in mails lead to.
-      input: ["index.html", "account.html"],
+      // GraphiQL, the page of live events, and the small page that links in mails lead to.
+      input: ["index.html", "events.html", "account.html"],
       onLog(level, log, handle) {
         // "use client" is for server rendering, which this page has none of.
         if (log.code !== "MODULE_LEVEL_DIRECTIVE") handle(level, log);

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from datasources.database.access import ACCESS_CHANGED
 from datasources.database.columns import Big, UtcDateTime, any_of
 from datasources.database.engine import Database, Scope, Transaction
-from datasources.database.events import BEGINNING, EventPosition, settled
+from datasources.database.events import BEGINNING, EventPosition, head, settled
 from datasources.database.scope import TENANT
 from datasources.database.tables.gateway import events, organizations
 from datasources.database.tables.webhooks import event_horizons, webhook_deliveries, webhook_endpoints, webhook_reader
@@ -73,10 +73,11 @@ _ONE_TOO_MANY = (
     .scalar_subquery()
 )
 _BEYOND = select(organizations.c.id).where(
-    or_(_FIRST < bindparam("before", type_=UtcDateTime()), _ONE_TOO_MANY.is_not(None))
+    or_(bindparam("before", type_=UtcDateTime()) > _FIRST, _ONE_TOO_MANY.is_not(None))
 )
 _OURS = events.c.organization_id == TENANT
 _FIRST_SINCE = select(*_ORDER).where(_OURS, _SINCE).order_by(*_ORDER).limit(1)
+_FIRST_RECENT = select(*_ORDER).where(_OURS, _SINCE, _PLACE < _UNTIL).order_by(*_ORDER).limit(1)
 _NEWEST = select(*_ORDER).where(_OURS).order_by(desc(events.c.tx), desc(events.c.position)).offset(_SKIPPED).limit(1)
 _REMOVE = delete(events).where(_OURS, _PLACE <= _UNTIL)
 
@@ -146,16 +147,16 @@ async def first_kept(scope: Scope, limits: Limits, now: datetime) -> EventPositi
     """
     young = await scope.fetch(_FIRST_SINCE, EventPosition, {"since": now - limits.age})
     newest = await scope.fetch(_NEWEST, EventPosition, {"rows": limits.rows - 1})
-    recent = await scope.fetch(_FIRST_SINCE, EventPosition, {"since": now - RUNNING_READERS})
     within = max(young[0] if young else _END, newest[0] if newest else BEGINNING)
-    return min(within, recent[0] if recent else _END)
+    running = {"since": now - RUNNING_READERS, **_until(within)}  # only of what would go: nothing else is read for it
+    recent = await scope.fetch(_FIRST_RECENT, EventPosition, running)
+    return recent[0] if recent else within
 
 
 async def remove_oldest(scope: Scope, until: EventPosition) -> int:
     """Removes the organization's oldest events before ``until``, at most ``BATCH``, and moves its horizon.
 
-    Stops before what a webhook still needs. Returns how many it removed: fewer than ``BATCH`` when there are no more.
-    Raises ``Busy`` when another process is at it.
+    Stops before what a webhook still needs. Returns how many it removed. Raises ``Busy`` when another process is at it.
     """
     async with scope.transaction() as transaction:
         await _take_turn(transaction)
@@ -179,12 +180,17 @@ async def _take_turn(transaction: Transaction) -> None:
 
 
 async def _first_for_webhooks(transaction: Transaction) -> EventPosition:
-    """The first place that webhooks still need: of what is to be delivered, and of what their reader has not seen."""
-    needed = await transaction.fetch(_OLDEST_PENDING, EventPosition)
+    """The first place that webhooks still need: of what is to be delivered, and of what their reader has not seen.
+
+    How far it has read is asked first: what it reads meanwhile lies after that, and what it had read before has its
+    deliveries by then.
+    """
+    needed = []
     endpoint = await transaction.fetch(_OLDEST_ENDPOINT, EventPosition)
     if endpoint:
         read = await transaction.fetch(_READ_SO_FAR, EventPosition) or endpoint
         needed.append(_right_after(read[0]))
+    needed += await transaction.fetch(_OLDEST_PENDING, EventPosition)
     return min(needed, default=_END)
 
 
@@ -198,26 +204,31 @@ class _Untold(NamedTuple):
     position: int
 
 
-class Swept(NamedTuple):
-    """How many events were removed, and from where to go on."""
+class Span(NamedTuple):
+    """A part of the log of all organizations: from a place on, up to another that is not in it."""
 
-    removed: int
     place: EventPosition
+    until: EventPosition
 
 
-async def remove_untold(database: Database, place: EventPosition, now: datetime) -> Swept:
-    """Removes events that no client sees once they are ``GATEWAY_ONLY`` old, at most ``BATCH``, from a place on.
+async def old_from(database: Database, place: EventPosition, now: datetime) -> Span:
+    """What of the log from ``place`` on is older than ``GATEWAY_ONLY``, up to the first event that is not."""
+    scope = database.unscoped("how far what processes tell each other is old is asked of the log of all organizations")
+    end = _right_after(await head(database))
+    young = await scope.fetch(_FIRST_SINCE_OF_ALL, EventPosition, {**_from(place), "since": now - GATEWAY_ONLY})
+    return Span(place, min(young[0], end) if young else end)
+
+
+async def remove_untold(database: Database, span: Span) -> Span:
+    """Removes events that no client sees, at most ``BATCH``; returns the rest of the span.
 
     They are no part of what a horizon tells: nobody misses them. Raises ``Busy`` as ``remove_oldest`` does.
     """
     scope = database.unscoped("what processes of the gateway told each other goes, whichever organization it named")
-    young = await scope.fetch(_FIRST_SINCE_OF_ALL, EventPosition, {**_from(place), "since": now - GATEWAY_ONLY})
-    until = young[0] if young else _END
-    found = await scope.fetch(_UNTOLD, _Untold, {**_from(place), **_until(until), "limit": BATCH})
+    found = await scope.fetch(_UNTOLD, _Untold, {**_from(span.place), **_until(span.until), "limit": BATCH})
     if found:
         async with scope.transaction() as transaction:
             await _take_turn(transaction)
             await transaction.execute(_REMOVE_UNTOLD, {"ids": [each.id for each in found]})
-    if len(found) == BATCH:
-        return Swept(BATCH, EventPosition(found[-1].tx, found[-1].position))
-    return Swept(len(found), young[0] if young else place)
+    last = EventPosition(found[-1].tx, found[-1].position) if len(found) == BATCH else span.until
+    return span._replace(place=last)

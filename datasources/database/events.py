@@ -129,6 +129,14 @@ def _head(dialect: str) -> Select[Any]:
     )
 
 
+_HELD_BACK: Select[Any] = select(
+    select(events.c.tx)
+    .where(
+        tuple_(events.c.tx, events.c.position)
+        > tuple_(bindparam("after_tx", type_=Big), bindparam("after_position", type_=Big))
+    )
+    .exists()
+)
 _BY_ID = select(*COLUMNS).where(events.c.organization_id == TENANT, any_of(events.c.id, "ids"))
 
 
@@ -159,6 +167,15 @@ async def head(database: Database) -> EventPosition:
     scope = database.unscoped("the tail begins where the log ends")
     found = await scope.fetch(_head(scope.dialect), EventPosition)
     return found[0] if found else BEGINNING
+
+
+async def any_held_back(database: Database, after: EventPosition) -> bool:
+    """Whether events after a place were committed that were not settled when a reader had come to it."""
+    if database.dialect != "postgresql":
+        return False
+    scope = database.unscoped("the tail learns whether an older transaction holds events back")
+    found = await scope.fetch(_HELD_BACK, bool, {"after_tx": after.tx, "after_position": after.position})
+    return found[0]
 
 
 async def events_by_id(scope: Scope, ids: Sequence[str]) -> dict[str, EventRow]:

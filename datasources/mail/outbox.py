@@ -35,8 +35,8 @@ LEASE = timedelta(minutes=10)
 AT_ONCE = 4
 """Mails that are sent at the same time, so that a slow one holds up few others."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=6)
-GRACE_SECONDS = 10.0
-"""How long a process that stops waits for what it is sending."""
+GRACE_SECONDS = 2.0
+"""How long a process that stops waits for what it is sending; all of it has to stop within ten seconds."""
 TIDY_SECONDS = 3_600.0
 _FIRST_REST, _LONGEST_REST = 5.0, 300.0
 _STUMBLE_SECONDS = 1.0

@@ -42,6 +42,11 @@ class GraphQLEndpoint:
         self._path = path
 
     @property
+    def engine(self) -> Engine:
+        """What runs operations, whoever asks."""
+        return self._engine
+
+    @property
     def routes(self) -> list[BaseRoute]:
         """The HTTP route and the WebSocket route; both are plain ASGI applications."""
         return [Route(self._path, self._http), WebSocketRoute(self._path, self._websocket)]

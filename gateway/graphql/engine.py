@@ -15,14 +15,15 @@ from auth.principal import ANONYMOUS, Principal
 from gateway.graphql.authentication import Admit, Authentication
 from gateway.graphql.documents import Documents, Operation
 from gateway.graphql.execution import Prepared, execute_event, execute_operation, open_source, prepare
-from gateway.graphql.fanout import Fanout, Follower, Opened, Opening, Reader, Response, Viewer
+from gateway.graphql.fanout import Fanout, Follower
 from gateway.graphql.limits import Limits
 from gateway.graphql.masking import RequestError
+from gateway.graphql.opened import Opened, Opening, Reader, Response, Viewer
 from gateway.graphql.payload import Payload
 from gateway.graphql.request import GraphQLRequest
 from gateway.graphql.responses import encode_result
 from schema.context import Context
-from schema.errors import ErrorCode
+from schema.errors import BadRequest, ErrorCode
 from schema.streams import EventStream
 
 
@@ -172,8 +173,8 @@ class Engine:
         if last_event_id is not None:
             try:
                 stream = stream.resumed(last_event_id)
-            except Exception as error:
-                raise _refusal(error) from error
+            except BadRequest as error:
+                raise RequestError(RequestError.of_exception(error).errors, well_formed=True) from error
 
         async def execute(value: object, viewer: Viewer) -> Response:
             context = self._make_context(viewer.principal, viewer.caller)

@@ -15,11 +15,12 @@ from auth.principal import ANONYMOUS, Principal
 from gateway.graphql.body import Body, ClientGone
 from gateway.graphql.documents import Operation
 from gateway.graphql.engine import Engine
-from gateway.graphql.fanout import Follower, Reader
+from gateway.graphql.fanout import Follower
 from gateway.graphql.headers import address_of, headers_of, media_type
 from gateway.graphql.masking import Header, RequestError
 from gateway.graphql.multipart import PREFLIGHT_HEADERS, multipart_request
 from gateway.graphql.negotiation import EVENTS, GRAPHQL, HTML, JSON, names_event_stream, preferred, takes_gzip
+from gateway.graphql.opened import Reader
 from gateway.graphql.payload import Payload
 from gateway.graphql.request import GraphQLRequest, parse_json, request_from_json, request_from_query_string
 from gateway.graphql.responses import encode_errors

@@ -13,9 +13,10 @@ from starlette.types import Receive, Send
 from auth.principal import ANONYMOUS, Principal
 from gateway.graphql.authentication import Authentication, seconds_left
 from gateway.graphql.body import ClientGone
-from gateway.graphql.fanout import Follower, Reader
+from gateway.graphql.fanout import Follower
 from gateway.graphql.limits import Limits
 from gateway.graphql.masking import Header, RequestError
+from gateway.graphql.opened import Reader
 from gateway.graphql.payload import Batch, Payload, event_frame
 from gateway.graphql.responses import encode_errors
 from schema.errors import ErrorCode

@@ -77,7 +77,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_webhook_deliveries"),
         sa.UniqueConstraint("endpoint_id", "event_id", name="uq_webhook_deliveries_endpoint_id_event_id"),
     )
-    op.create_index("ix_webhook_deliveries_next_attempt_at", "webhook_deliveries", ["next_attempt_at"])
+    op.create_index(
+        "ix_webhook_deliveries_next_attempt_at_tx_position",
+        "webhook_deliveries",
+        ["next_attempt_at", "tx", "position"],
+    )
     op.create_index("ix_webhook_deliveries_settled_at", "webhook_deliveries", ["settled_at"])
     op.create_index(
         "ix_webhook_deliveries_organization_id_endpoint_id_tx_position",

@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from datasources.database.audit import NewAuditEntry, append_audit, erase_personal
 from datasources.database.engine import Database, Origin
-from datasources.database.events import BEGINNING, events_after
 from datasources.database.tables.gateway import businesses, users
+from tests.audit.log import events_of
 from tests.orders.desk import VICTOR, add_viewer, organization_of
 from tests.serving import ADA, GRACE, Running
 from tests.subscriptions.streams import SocketStream, over_socket
@@ -212,13 +212,10 @@ async def test_what_is_erased_reads_as_null_and_the_rest_stays(desk: Desk) -> No
 async def test_a_page_costs_as_many_statements_whatever_is_on_it(desk: Desk) -> None:
     for _ in range(12):
         await desk.write(ADA, "test.counted", target_id=await _first(desk, businesses, ADA), origin=HERS)
-    served: Database = desk.gateway.app.state.gateway.services.database
     costs = []
     for first in (1, 12):
-        statements: list[str] = []
-        served.observers.append(statements.append)
-        desk.log(ADA, filter={"actions": ["test.counted"]}, first=first)
-        served.observers.clear()
+        with desk.gateway.statements() as statements:
+            desk.log(ADA, filter={"actions": ["test.counted"]}, first=first)
         costs.append(len([each for each in statements if "audit_" in each or "FROM businesses" in each]))
     assert costs == [4, 4]  # the page, its count, the personal parts, the targets
 
@@ -245,6 +242,6 @@ async def _person(desk: Desk, email: str) -> str:
 
 
 async def _event_ids(desk: Desk, entry_id: str) -> AsyncIterator[str]:
-    for event in await events_after(desk.database.scoped(desk.of[ADA]), BEGINNING, 1_000_000):
+    for event in await events_of(desk.database.scoped(desk.of[ADA])):
         if event.subject_id == entry_id:
             yield event.id

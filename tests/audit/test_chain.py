@@ -18,8 +18,9 @@ from datasources.database.audit import (
     append_audit,
 )
 from datasources.database.engine import Database, UnstorableText
-from datasources.database.events import BEGINNING, EventRow, events_after
+from datasources.database.events import EventRow
 from datasources.database.tables.access import audit_entries, audit_heads, audit_personal
+from tests.audit.log import events_of
 from tests.audit.trail import HOME, KEY, Trail
 from tests.gateway.program import PATIENCE_SECONDS, environment
 
@@ -120,11 +121,11 @@ async def test_the_first_entry_vouches_for_those_from_before_the_chain(trail: Tr
 async def test_what_is_about_access_is_an_event_of_the_organization_and_nothing_else_is(trail: Trail) -> None:
     organization = trail.organizations[0]
     scope = trail.database.scoped(organization)
-    seen = len(await events_after(scope, BEGINNING, 1_000_000))
+    seen = len(await events_of(scope))
     about_access = [f"{beginning}something" for beginning in sorted(ACCESS_ACTIONS)]
     ids = await trail.write(organization, "order.moved", *about_access, "payment.refunded")
     await trail.write(None, *about_access)
-    found: list[EventRow] = (await events_after(scope, BEGINNING, 1_000_000))[seen:]
+    found: list[EventRow] = (await events_of(scope))[seen:]
     assert [(each.type, each.platform_key, each.subject_id) for each in found] == [
         ("SecurityEvent", "tributary", identity) for identity in ids[1:-1]
     ]

@@ -9,8 +9,8 @@ from auth import denials as module
 from auth.denials import KINDS_OF_ONE, MANY, MINUTE, WAITING, Denials
 from datasources.database.audit import append_audit
 from datasources.database.engine import Origin, Scope
-from datasources.database.events import BEGINNING, events_after
 from datasources.database.tables.access import audit_entries, audit_personal
+from tests.audit.log import events_of
 from tests.audit.trail import HOME, Trail
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +90,7 @@ async def test_when_the_minute_is_over_it_writes_by_itself(trail: Trail, monkeyp
 async def test_many_within_a_minute_are_of_high_risk_and_told_while_they_happen(trail: Trail, clock: Clock) -> None:
     organization = trail.organizations[0]
     scope = trail.database.scoped(organization)
-    seen = len(await events_after(scope, BEGINNING, 1_000_000))
+    seen = len(await events_of(scope))
     async with Denials(trail.database, clock=clock) as denials:
         for _ in range(MANY + 1_000):
             denials.denied(scope, "key_a", "Query.orders")
@@ -99,7 +99,7 @@ async def test_many_within_a_minute_are_of_high_risk_and_told_while_they_happen(
         assert written == [("MEDIUM", 1), ("HIGH", MANY - 1)]
     written = [entry[2::2] for entry in await told(trail, organization)]
     assert written == [("MEDIUM", 1), ("HIGH", MANY - 1), ("HIGH", 1_000)]
-    events = (await events_after(scope, BEGINNING, 1_000_000))[seen:]
+    events = (await events_of(scope))[seen:]
     assert [event.data for event in events] == [{"risk": "MEDIUM"}, {"risk": "HIGH"}, {"risk": "HIGH"}]
 
 

@@ -109,15 +109,10 @@ async def test_who_was_removed_sees_where_they_can_still_go(gateway: Running, da
 def test_statements_do_not_grow_with_members_and_memberships(gateway: Running, noor: Visitor) -> None:
     """One statement for the people, one for where they belong, one for what that is; for one member and for two."""
     ids = {name: each["organization"]["id"] for name, each in mine(noor).items()}
-    observers = gateway.app.state.gateway.services.database.observers
     costs = {}
     for name in (PAPIER, MAREA):
-        found: list[str] = []
-        observers.append(found.append)
-        try:
+        with gateway.statements() as found:
             members = ask(noor, OTHERS, x_organization_id=ids[name])["organization"]["members"]
-        finally:
-            observers.remove(found.append)
         costs[len(members)] = [each for each in found if "FROM memberships" in each or "FROM users" in each]
     assert set(costs) == {1, 2}
     assert len(costs[1]) == len(costs[2]) == 4

@@ -108,6 +108,17 @@ def test_links_in_mails_work_in_a_browser(installed: Callable[[Path], Path], mai
     run_suite(installed(HERE / "graphiql"), "account.test.mjs", url, seconds=240, mail=mail)
 
 
+def test_live_events_work_in_a_browser(installed: Callable[[Path], Path], demo_url: str) -> None:
+    assert (ROOT / "web" / "dist" / "events.html").is_file(), "the page is not built: run `make pages`"
+    installed(HERE / "graphiql")
+    run_suite(ROOT / "tests" / "pages", "events.test.mjs", demo_url, seconds=240)
+
+
+def test_a_browsers_own_event_source_misses_nothing(installed: Callable[[Path], Path], demo_url: str) -> None:
+    installed(HERE / "graphiql")
+    run_suite(ROOT / "tests" / "pages", "event_source.test.mjs", demo_url, seconds=120)
+
+
 def test_the_profile_for_outside_checks_names_somebody_of_the_demo(demo_url: str) -> None:
     login = {"query": LOGIN, "variables": {"input": {"email": GRACE, "password": demo.PASSWORD}}}
     token = httpx.post(demo_url, json=login).json()["data"]["login"]["session"]["accessToken"]

@@ -1,15 +1,19 @@
 """The program as people start it: a process of its own, in a folder of its own, with an environment of its own."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+
+from gateway.cli import main
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120.0
@@ -27,17 +31,36 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "gateway", *arguments]
 
 
+# Most of what a command costs is reading its modules. This process has read them, and does nothing but fork: what runs
+# in a fork is a process of its own like any other, and may die as any other.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["gateway.cli", "gateway.platforms", __name__])
+
+
+def _forked(folder: Path, said: Path, complained: Path, arguments: Sequence[str], settings: Mapping[str, str]) -> None:
+    os.chdir(folder)
+    for descriptor, path in ((1, said), (2, complained)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+    os.environ.clear()
+    os.environ.update(environment(settings))
+    sys.argv = ["tributary", *arguments]
+    sys.exit(main(arguments))
+
+
 def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Runs one command to its end."""
-    return subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    """Runs one command to its end, in a process that need not read the program anew."""
+    with tempfile.TemporaryDirectory() as aside:
+        said, complained = Path(aside, "said"), Path(aside, "complained")
+        process = _FORKS.Process(target=_forked, args=(folder, said, complained, arguments, settings))
+        process.start()
+        process.join(PATIENCE_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(arguments, PATIENCE_SECONDS)
+        code = process.exitcode
+        process.close()
+        return subprocess.CompletedProcess(arguments, code, said.read_text(), complained.read_text())
 
 
 def start(folder: Path, *arguments: str, **settings: str) -> subprocess.Popen[str]:

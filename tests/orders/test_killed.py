@@ -20,7 +20,7 @@ from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 from datasources.database.engine import Database
-from datasources.database.events import EventPosition, all_events_after, head
+from datasources.database.events import all_events_after, head
 from datasources.database.tables.gateway import events
 from datasources.keyring import Keyring
 from gateway.demo import PASSWORD
@@ -195,7 +195,8 @@ async def test_killed_in_the_middle_nothing_is_half_done_and_no_event_is_lost_or
             await gateway.start()
         await asyncio.gather(*clients)
         everything = await all_events_after(database, start, ORDERS * 2)
-        log = [(cursors.encode(organization, event.place), event.subject_id) for event in everything if event.type == "OrderChanged"]
+        moves = [event for event in everything if event.type == "OrderChanged"]
+        log = [(cursors.encode(organization, event.place), event.subject_id) for event in moves]
         async with asyncio.timeout(PATIENCE_SECONDS):
             while len(seen) < len(log):  # noqa: ASYNC110 -- the follower tells nobody
                 await asyncio.sleep(0.01)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -252,17 +253,13 @@ async def test_what_is_no_key_is_refused_and_never_says_why(
 async def test_a_typing_mistake_asks_the_database_nothing(acme: Company, gateway: Running) -> None:
     owner = await acme.member("OWNER")
     secret = acme.program(owner, "orders:read").headers["x_api_key"]
-    asked: list[str] = []
-    observers = gateway.app.state.gateway.services.database.observers
-    observers.append(lambda sql: asked.append(sql) if "api_keys" in sql and "prefix" in sql else None)
-    try:
-        broken = secret[:20] + ("A" if secret[20] != "A" else "B") + secret[21:]
+    broken = secret[:20] + ("A" if secret[20] != "A" else "B") + secret[21:]
+    with gateway.statements() as asked:
         assert acme.holder(broken).sees() == REFUSED
-        assert asked == []
+    assert asked == []
+    with gateway.statements() as asked:
         assert acme.holder(new_secret()).sees() == REFUSED
-        assert len(asked) == 1
-    finally:
-        observers.pop()
+    assert len([sql for sql in asked if "api_keys" in sql and "prefix" in sql]) == 1
 
 
 @given(st.integers(0, 65), st.sampled_from("0aZ_-é\0 "))
@@ -274,22 +271,25 @@ def test_one_wrong_character_shows(place: int, character: str) -> None:
     assert not is_well_formed(secret[:place] + secret[place + 1 :])
 
 
-async def test_the_last_use_is_written_but_not_with_each_request(acme: Company, database: Database) -> None:
+async def test_the_last_use_is_written_but_not_with_each_request(
+    acme: Company, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner = await acme.member("OWNER")
     program = acme.program(owner, "keys:admin")
     query = "{ organization { apiKeys { lastUsedAt } } }"
-    asked: list[str] = []
-    observers = acme.gateway.app.state.gateway.services.database.observers
-    observers.append(lambda sql: asked.append(sql) if sql.startswith("UPDATE api_keys SET last_used_at") else None)
-    try:
-        for _ in range(20):
-            program.sees(query)
-        await until(lambda: bool(owner.sees(query)["data"]["organization"]["apiKeys"][0]["lastUsedAt"]))
-        for _ in range(20):
-            program.sees(query)
-        assert len(asked) == 1
-    finally:
-        observers.pop()
+    written: list[str] = []  # together with keys that others have used a moment ago
+
+    async def write(served: Database, ids: Sequence[str], at: datetime, *, pause: timedelta) -> None:
+        written.extend(ids)
+        await note_uses(served, ids, at, pause=pause)
+
+    monkeypatch.setattr("auth.key_uses.note_uses", write)
+    for _ in range(20):
+        program.sees(query)
+    await until(lambda: bool(owner.sees(query)["data"]["organization"]["apiKeys"][0]["lastUsedAt"]))
+    for _ in range(20):
+        program.sees(query)
+    assert written.count(program.id) == 1
 
 
 async def test_uses_are_gathered_and_what_is_left_is_written_at_the_end(acme: Company, database: Database) -> None:

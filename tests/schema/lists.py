@@ -19,11 +19,13 @@ FILTERS: Mapping[str, Sequence[Arguments]] = {
     "AuditFilter": [{"minRisk": "LOW"}, {"actions": ["session.opened"]}],
     "BusinessFilter": [{"search": "o"}],
     "CampaignFilter": [{"status": ["ACTIVE", "ENDED"], "search": "a"}],
+    "EventFilter": [{"types": ["SecurityEvent"]}, {"platforms": ["tributary"]}],
     "OrderFilter": [
         {"status": ["PAID", "COMPLETED", "CONFIRMED"]},
         {"platforms": ["messaging", "billing"]},
         {"placed": {"from": "2026-06-01T00:00:00Z", "to": "2026-10-01T00:00:00Z"}, "currency": "USD"},
     ],
+    "WebhookDeliveryFilter": [{"status": ["FAILED"]}, {"types": ["OrderChanged"]}],
     "PromptFilter": [{"minRating": 3.5}, {"mine": True}],
 }
 """Filters to try beside none, by their type."""

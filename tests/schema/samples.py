@@ -23,6 +23,11 @@ IDS_OF: Mapping[str, str] = {
     "RemoveMemberInput.userId": "User",
     "LeaveOrganizationInput.organizationId": "Organization",
     "RevokeApiKeyInput.id": "ApiKey",
+    "UpdateWebhookEndpointInput.id": "WebhookEndpoint",
+    "DeleteWebhookEndpointInput.id": "WebhookEndpoint",
+    "RotateWebhookSecretInput.id": "WebhookEndpoint",
+    "ResumeWebhookEndpointInput.id": "WebhookEndpoint",
+    "ReplayWebhookDeliveriesInput.endpointId": "WebhookEndpoint",
 }
 """Required arguments that take an id, with the type that it is an id of."""
 
@@ -37,6 +42,8 @@ TEXTS: Mapping[str, object] = {
     "ChangeMemberRoleInput.role": "VIEWER",
     "CreateApiKeyInput.name": "a key of nobody",
     "CreateApiKeyInput.scopes": ["orders:read"],
+    "CreateWebhookEndpointInput.url": "https://hooks.example.com/",
+    "CreateWebhookEndpointInput.events": ["NothingHappens"],
     "RequestPasswordResetInput.email": "nobody@example.com",
     "ResetPasswordInput.token": "of-no-link",
     "ResetPasswordInput.password": "nobody will ever have it",

@@ -28,6 +28,19 @@ UNSCOPED_USES = {
     ("datasources/database/accounts.py", "a person signs in to one of their own organizations"),
     ("datasources/database/events.py", "the tail reads the log once for all organizations"),
     ("datasources/database/events.py", "the tail begins where the log ends"),
+    ("datasources/database/events.py", "the tail learns whether an older transaction holds events back"),
+    (
+        "datasources/database/event_retention.py",
+        "which organizations have more events than are kept is asked of all at once",
+    ),
+    (
+        "datasources/database/event_retention.py",
+        "how far what processes tell each other is old is asked of the log of all organizations",
+    ),
+    (
+        "datasources/database/event_retention.py",
+        "what processes of the gateway told each other goes, whichever organization it named",
+    ),
     (
         "datasources/database/identities.py",
         "a token of an outside issuer names a person before an organization is known",
@@ -55,6 +68,17 @@ UNSCOPED_USES = {
         "when keys were last used is written for those of all organizations together",
     ),
     ("datasources/database/invitations.py", "an invitation says by itself which organization it is to"),
+    (
+        "datasources/database/webhooks.py",
+        "whether any organization has an endpoint says whether the log was to be read",
+    ),
+    ("datasources/database/webhook_deliveries.py", "deliveries wait in one queue for all organizations"),
+    ("datasources/database/webhook_deliveries.py", "whoever posts takes the delivery that is due, of any organization"),
+    ("datasources/database/webhook_deliveries.py", "old deliveries go, whoever they were of"),
+    ("datasources/database/webhook_reader.py", "the reader for webhooks asks whose events it has to read at all"),
+    ("datasources/database/webhook_reader.py", "one reader makes the deliveries of webhooks for all organizations"),
+    ("datasources/database/webhook_reading.py", "an operator looks at the webhooks of all organizations"),
+    ("datasources/database/webhook_reading.py", "an operator names an endpoint by its id alone"),
     ("datasources/database/sealed.py", "stored secrets of all organizations are sealed anew by an operator"),
     ("datasources/database/sealed.py", "a key is kept as long as something of any organization is sealed under it"),
     ("datasources/database/seed/__init__.py", "demo data is of several organizations"),

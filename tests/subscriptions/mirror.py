@@ -27,7 +27,7 @@ class Counted:
 class Mirrored:
     """Fields of ``OrderChanged``."""
 
-    @strawberry.field(description="Who asks.")
+    @strawberry.field(description="Who asks.")  # type: ignore[untyped-decorator]
     @staticmethod
     def you(info: Info) -> str | None:
         """The id of the person, or of the key."""

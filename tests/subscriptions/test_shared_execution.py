@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.graphql import engine
+from gateway.graphql.execution import execute_event
 from gateway.platforms import BUILT_IN
 from tests.orders.desk import VICTOR, Desk, add_viewer, desk_at, new_orders
 from tests.serving import ADA, GRACE, Running, running
@@ -35,7 +36,7 @@ def gateway(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def executed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The events that were executed, each as often as it was."""
     found: list[object] = []
-    execute = engine.execute_event
+    execute = execute_event
 
     async def counting(prepared: Any, value: object, context: object) -> Any:
         found.append(value)

@@ -34,13 +34,26 @@ function Identity({ state }: { state: SessionState }) {
   return <span>{NOBODY[state.kind]}</span>;
 }
 
+function Pages() {
+  const pages = { "/graphql": "GraphiQL", "/events": "Events" };
+  return (
+    <nav className="pages" aria-label="Pages">
+      {Object.entries(pages).map(([address, name]) => (
+        <a key={address} href={address} aria-current={location.pathname === address ? "page" : undefined}>
+          {name}
+        </a>
+      ))}
+    </nav>
+  );
+}
+
 const NOBODY = {
   looking: "…",
   "signed-out": "Not signed in",
   expired: "Your session has ended. Sign in again.",
 } as const;
 
-/** The bar above GraphiQL: who is signed in, and one-click sign-in where the gateway offers demo accounts. */
+/** The bar above a page: who is signed in, and one-click sign-in where the gateway offers demo accounts. */
 export function Header({ logins }: { logins: readonly DemoLogin[] }) {
   const state = useSession();
   const [busy, setBusy] = useState(false);
@@ -63,6 +76,7 @@ export function Header({ logins }: { logins: readonly DemoLogin[] }) {
   return (
     <header className="header">
       <Wordmark />
+      <Pages />
       {logins.length > 0 && <span className="demo">Demo data</span>}
       <div className="session">
         {problem && (

@@ -14,6 +14,6 @@ export function readConfig(): PageConfig {
   return JSON.parse(document.getElementById("page-config")?.textContent || "{}") as PageConfig;
 }
 
-/** The API has the address of this page. */
-export const httpUrl = `${location.origin}${location.pathname}`;
+/** The API. GraphiQL has the same address; the other pages have addresses of their own. */
+export const httpUrl = `${location.origin}/graphql`;
 export const webSocketUrl = httpUrl.replace(/^http/, "ws");

@@ -55,7 +55,7 @@ webhook_deliveries = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("settled_at", UtcDateTime, comment="when it was delivered, or given up"),
     UniqueConstraint("endpoint_id", "event_id"),
-    Index(None, "next_attempt_at"),
+    Index(None, "next_attempt_at", "tx", "position"),
     Index(None, "organization_id", "endpoint_id", "tx", "position"),
     Index(None, "organization_id", "status", "tx", "position"),
     Index(None, "settled_at"),

@@ -1,0 +1,371 @@
+"""Deliveries of webhooks: events on their way to endpoints, taken up by whichever process is free.
+
+A delivery is due when ``next_attempt_at`` has come. Who takes it moves that ahead, as a lease: nobody else takes it
+while it is being posted, and when its process dies it is due again by itself. So a receiver may get one twice, under
+the same id, and never misses one.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Integer,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+
+from datasources.database.columns import Big, Id, UtcDateTime, any_of
+from datasources.database.engine import Database, Transaction
+from datasources.database.events import BEGINNING, EventPosition
+from datasources.database.ids import ulid
+from datasources.database.scope import TENANT
+from datasources.database.tables.gateway import events
+from datasources.database.tables.webhooks import webhook_deliveries, webhook_endpoints, webhook_reader
+from datasources.database.webhooks import (
+    ACTIVE,
+    DELIVERED,
+    DISABLED,
+    FAILED,
+    PAUSED,
+    PENDING,
+    READER,
+    LockedEndpoint,
+    lock_endpoint,
+    stop_endpoint,
+)
+
+LEASE = timedelta(minutes=1)
+"""How long a delivery is one process's; longer than an attempt takes."""
+GIVE_UP = timedelta(hours=72)
+"""How long a delivery is tried for."""
+KEEP = timedelta(days=30)
+"""How long it can be seen what became of a delivery."""
+OUTAGE = timedelta(minutes=1)
+"""Whoever has failed for so long is sent what waits at once when something gets through."""
+
+_ROWS_AT_ONCE = 1_000
+_HELD_TOO_LONG = "its endpoint was paused until it was too old"
+
+
+class ClaimedDelivery(NamedTuple):
+    """A delivery that this process is to post now, for the time of its lease, with what it needs of its endpoint.
+
+    ``attempts`` counts this one. The secrets are sealed (see ``secret_place``).
+    """
+
+    id: str
+    organization_id: str
+    endpoint_id: str
+    event_id: str
+    event_type: str
+    tx: int
+    position: int
+    sequence: int | None
+    attempts: int
+    give_up_at: datetime
+    url: str
+    scopes: list[str]
+    secret: str
+    previous_secret: str | None
+    previous_until: datetime | None
+    failing_since: datetime | None
+
+    @property
+    def place(self) -> EventPosition:
+        """Where its event stands in the log."""
+        return EventPosition(self.tx, self.position)
+
+
+class Delivered(NamedTuple):
+    """The receiver took it, with this HTTP status."""
+
+    status: int
+
+
+class Undelivered(NamedTuple):
+    """Why an attempt failed, in our words, and when to try again; ``None``: never.
+
+    ``response_status`` is that of the answer, if there was one. ``blamed``: the endpoint has failed, not we. ``gone``:
+    it wants nothing any more.
+    """
+
+    error: str
+    next_attempt_at: datetime | None
+    response_status: int | None = None
+    blamed: bool = True
+    gone: bool = False
+
+
+_T, _E = webhook_deliveries.c, webhook_endpoints.c
+_NOW = bindparam("now", type_=UtcDateTime())
+_OF_DELIVERY = ClaimedDelivery._fields[: ClaimedDelivery._fields.index("url")]
+_OF_ENDPOINT = ClaimedDelivery._fields[len(_OF_DELIVERY) :]
+_WITH_ROOM = ~any_of(_T.endpoint_id, "full")
+_IN_TURN = (_T.next_attempt_at, _T.tx, _T.position)
+_NEXT_DUE = select(_T.next_attempt_at).where(_T.next_attempt_at.is_not(None), _WITH_ROOM).order_by(*_IN_TURN).limit(1)
+_CLAIM = (
+    update(webhook_deliveries)
+    .where(
+        _T.id
+        == select(_T.id)
+        .where(_T.next_attempt_at <= _NOW, _WITH_ROOM)
+        .order_by(*_IN_TURN)
+        .limit(1)
+        .correlate(None)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    .values(next_attempt_at=bindparam("leased_until", type_=UtcDateTime()), attempts=_T.attempts + 1)
+    .returning(*(_T[name] for name in _OF_DELIVERY))
+)
+_CLAIMED_FROM = select(*(_E[name] for name in _OF_ENDPOINT)).where(_E.id == bindparam("whose", type_=Id))
+
+_OURS = _T.organization_id == TENANT
+_THIS = (_OURS, _T.id == bindparam("delivery_id", type_=Id))
+_THIS_ENDPOINT = _E.organization_id == TENANT, _E.id == bindparam("whose", type_=Id)
+_OF_THIS_ENDPOINT = (_OURS, _T.endpoint_id == bindparam("whose", type_=Id))
+_RECOVERED = update(webhook_endpoints).where(*_THIS_ENDPOINT, _E.failing_since.is_not(None)).values(failing_since=None)
+_FAILING = update(webhook_endpoints).where(*_THIS_ENDPOINT, _E.failing_since.is_(None)).values(failing_since=_NOW)
+_TOOK_IT = (
+    update(webhook_deliveries)
+    .where(*_THIS)
+    .values(
+        status=DELIVERED,
+        settled_at=_NOW,
+        next_attempt_at=None,
+        response_status=bindparam("code", type_=Integer()),
+        error=None,
+    )
+)
+# Only as the one who took it last: who has lost the lease has nothing to say any more.
+_DID_NOT = (
+    update(webhook_deliveries)
+    .where(*_THIS, _T.attempts == bindparam("attempt", type_=Big), _T.status == PENDING)
+    .values(
+        status=bindparam("becomes", type_=Text()),
+        settled_at=bindparam("settled", type_=UtcDateTime()),
+        next_attempt_at=bindparam("next_at", type_=UtcDateTime()),
+        response_status=bindparam("code", type_=Integer()),
+        error=bindparam("why", type_=Text()),
+    )
+)
+_SUCCEEDED_SINCE = (
+    select(_T.id)
+    .where(*_OF_THIS_ENDPOINT, _T.status == DELIVERED, _T.settled_at >= bindparam("since", type_=UtcDateTime()))
+    .limit(1)
+)
+# What is due within the time of a lease may be on its way at this moment.
+_BRING_FORWARD = (
+    update(webhook_deliveries)
+    .where(
+        *_OF_THIS_ENDPOINT,
+        _T.status == PENDING,
+        _T.next_attempt_at > bindparam("leased_until", type_=UtcDateTime()),
+    )
+    .values(next_attempt_at=_NOW)
+)
+
+_AFTER = tuple_(bindparam("after_tx", type_=Big), bindparam("after_position", type_=Big))
+_UNTIL = tuple_(bindparam("until_tx", type_=Big), bindparam("until_position", type_=Big))
+_AGAIN = (
+    update(webhook_deliveries)
+    .where(*_OF_THIS_ENDPOINT)
+    .values(
+        status=PENDING,
+        attempts=0,
+        next_attempt_at=bindparam("next_at", type_=UtcDateTime()),
+        give_up_at=bindparam("until_at", type_=UtcDateTime()),
+        settled_at=None,
+    )
+)
+_THESE_AGAIN = _AGAIN.where(any_of(_T.id, "ids"))
+_ALL_AGAIN = _AGAIN.where(tuple_(_T.tx, _T.position) > _AFTER, any_of(_T.event_type, "types"))
+_READ_SO_FAR = select(webhook_reader.c.tx, webhook_reader.c.position).where(webhook_reader.c.id == READER)
+
+_OF_A_STOPPED_ONE = _T.endpoint_id.in_(select(_E.id).where(_E.status != ACTIVE))
+_TOO_OLD = (_T.status == PENDING, _T.give_up_at <= _NOW)
+_HELD_TOO_OLD = select(_T.id).where(_OF_A_STOPPED_ONE, *_TOO_OLD).limit(_ROWS_AT_ONCE)
+_GIVE_UP_HELD = (
+    update(webhook_deliveries)
+    .where(any_of(_T.id, "ids"), *_TOO_OLD)
+    .values(status=FAILED, settled_at=_NOW, next_attempt_at=None, error=func.coalesce(_T.error, _HELD_TOO_LONG))
+)
+_LONG_AGO = _T.settled_at < bindparam("before", type_=UtcDateTime())
+_SETTLED_LONG_AGO = select(_T.id).where(_LONG_AGO).limit(_ROWS_AT_ONCE)
+_REMOVE = delete(webhook_deliveries).where(any_of(_T.id, "ids"), _LONG_AGO)
+
+
+async def next_due(database: Database, full: Collection[str]) -> datetime | None:
+    """When the next delivery is due, or was, of other endpoints than ``full``; ``None``: none waits. Takes no lock."""
+    scope = database.unscoped("deliveries wait in one queue for all organizations")
+    found = await scope.fetch(_NEXT_DUE, _only, {"full": sorted(full)})
+    return found[0] if found else None
+
+
+async def claim(database: Database, full: Collection[str], now: datetime) -> ClaimedDelivery | None:
+    """Takes the delivery that has been due for longest, of other endpoints than ``full``, for the time of a lease."""
+    scope = database.unscoped("whoever posts takes the delivery that is due, of any organization")
+    async with scope.transaction() as transaction:
+        values = {"full": sorted(full), "now": now, "leased_until": now + LEASE}
+        taken = await transaction.fetch(_CLAIM, _cells, values)
+        if not taken:
+            return None
+        endpoint_id = taken[0][_OF_DELIVERY.index("endpoint_id")]
+        (endpoint,) = await transaction.fetch(_CLAIMED_FROM, _cells, {"whose": endpoint_id})
+    return ClaimedDelivery(*taken[0], *endpoint)
+
+
+async def settle(database: Database, delivery: ClaimedDelivery, outcome: Delivered | Undelivered, now: datetime) -> str:
+    """Notes what came of an attempt; returns the status of the endpoint, which may have been stopped for it."""
+    async with database.scoped(delivery.organization_id).transaction() as transaction:
+        if isinstance(outcome, Delivered):
+            await _note_success(transaction, delivery, outcome, now)
+            return ACTIVE
+        return await _note_failure(transaction, delivery, outcome, now)
+
+
+async def replay(
+    transaction: Transaction,
+    endpoint_id: str,
+    after: EventPosition | None,
+    delivery_ids: Sequence[str],
+    *,
+    now: datetime | None = None,
+) -> int:
+    """Has things posted again as the same deliveries, for 72 hours anew; returns how many.
+
+    These deliveries, and with ``after`` what the endpoint gets of all that happened after that place: what never had a
+    delivery gets one, without a number.
+    """
+    endpoint = await lock_endpoint(transaction, endpoint_id)
+    if endpoint is None:
+        return 0
+    now = now or datetime.now(UTC)
+    times = {"next_at": now if endpoint.status == ACTIVE else None, "until_at": now + GIVE_UP}
+    values = {"whose": endpoint_id, **times}
+    count = await transaction.execute(_THESE_AGAIN, {**values, "ids": list(delivery_ids)}) if delivery_ids else 0
+    if after is None:
+        return count
+    place = {"after_tx": after.tx, "after_position": after.position, "types": endpoint.events}
+    count += await transaction.execute(_ALL_AGAIN, {**values, **place})
+    # What the reader has not come to gets its delivery from there, with its number.
+    read = await transaction.fetch(_READ_SO_FAR, EventPosition)
+    until = max(endpoint.since, read[0] if read else BEGINNING)
+    until_place = {"until_tx": until.tx, "until_position": until.position}
+    ids = {"time": f"whd_{ulid(int(now.timestamp() * 1_000), 0)[:10]}", "now": now}
+    return count + await transaction.execute(
+        _make_missing(transaction.scope.dialect), {**values, **place, **until_place, **ids}
+    )
+
+
+async def tidy(database: Database, now: datetime) -> None:
+    """Gives up what waited for a stopped endpoint for too long, and removes what is too old to be of interest."""
+    scope = database.unscoped("old deliveries go, whoever they were of")
+    for find, change, values in (
+        (_HELD_TOO_OLD, _GIVE_UP_HELD, {"now": now}),
+        (_SETTLED_LONG_AGO, _REMOVE, {"before": now - KEEP}),
+    ):
+        while ids := await scope.fetch(find, str, values):
+            async with scope.transaction() as transaction:
+                await transaction.execute(change, {"ids": ids, **values})
+
+
+async def _note_success(transaction: Transaction, delivery: ClaimedDelivery, outcome: Delivered, now: datetime) -> None:
+    recovered = await transaction.execute(_RECOVERED, {"whose": delivery.endpoint_id})
+    await transaction.execute(_TOOK_IT, {"delivery_id": delivery.id, "now": now, "code": outcome.status})
+    if recovered and delivery.failing_since is not None and now - delivery.failing_since >= OUTAGE:
+        values = {"whose": delivery.endpoint_id, "now": now, "leased_until": now + LEASE}
+        await transaction.execute(_BRING_FORWARD, values)
+
+
+async def _note_failure(
+    transaction: Transaction, delivery: ClaimedDelivery, outcome: Undelivered, now: datetime
+) -> str:
+    endpoint = await lock_endpoint(transaction, delivery.endpoint_id)
+    if endpoint is None:
+        return DISABLED
+    given_up = outcome.next_attempt_at is None
+    values = {
+        "delivery_id": delivery.id,
+        "attempt": delivery.attempts,
+        "becomes": FAILED if given_up else PENDING,
+        "settled": now if given_up else None,
+        "next_at": outcome.next_attempt_at if endpoint.status == ACTIVE else None,
+        "code": outcome.response_status,
+        "why": outcome.error,
+    }
+    if not await transaction.execute(_DID_NOT, values):
+        return endpoint.status
+    if outcome.blamed:
+        await transaction.execute(_FAILING, {"whose": endpoint.id, "now": now})
+        status = await _stops(transaction, delivery, endpoint, outcome)
+        if status is not None:
+            await stop_endpoint(transaction, endpoint, status)
+            return status
+    return endpoint.status
+
+
+async def _stops(
+    transaction: Transaction, delivery: ClaimedDelivery, endpoint: LockedEndpoint, outcome: Undelivered
+) -> str | None:
+    """What becomes of the endpoint: one that is gone is disabled, one that took nothing for so long is paused."""
+    if outcome.gone:
+        return None if endpoint.status == DISABLED else DISABLED
+    if outcome.next_attempt_at is not None or endpoint.status != ACTIVE:
+        return None
+    since = {"whose": endpoint.id, "since": delivery.give_up_at - GIVE_UP}
+    return None if await transaction.fetch(_SUCCEEDED_SINCE, str, since) else PAUSED
+
+
+@lru_cache(maxsize=2)
+def _make_missing(dialect: str) -> Insert:
+    """Deliveries without a number for events that have none, made by the database, however many there are."""
+    row: dict[str, ColumnElement[Any]] = {
+        "id": bindparam("time", type_=Text()).concat(_sixteen_random(dialect)),
+        "organization_id": events.c.organization_id,
+        "endpoint_id": bindparam("whose", type_=Id),
+        "event_id": events.c.id,
+        "event_type": events.c.type,
+        "tx": events.c.tx,
+        "position": events.c.position,
+        "status": literal(PENDING),
+        "attempts": literal(0),
+        "next_attempt_at": bindparam("next_at", type_=UtcDateTime()),
+        "give_up_at": bindparam("until_at", type_=UtcDateTime()),
+        "created_at": _NOW,
+    }
+    place = tuple_(events.c.tx, events.c.position)
+    missing = (
+        select(*row.values())
+        .where(events.c.organization_id == TENANT, place > _AFTER, place <= _UNTIL, any_of(events.c.type, "types"))
+        # By its place, which leads into an index whatever the planner knows of the table.
+        .where(~exists(select(_T.id).where(*_OF_THIS_ENDPOINT, _T.tx == events.c.tx, _T.position == events.c.position)))
+    )
+    return webhook_deliveries.insert().from_select(list(row), missing)
+
+
+def _sixteen_random(dialect: str) -> ColumnElement[str]:
+    """Characters that an id of ours may end in, other ones for each row."""
+    if dialect == "postgresql":
+        return func.substr(func.replace(cast(func.gen_random_uuid(), Text()), "-", ""), 17)
+    return func.lower(func.hex(func.randomblob(8)))
+
+
+def _only(value: Any) -> Any:
+    return value
+
+
+def _cells(*values: Any) -> tuple[Any, ...]:
+    return values
