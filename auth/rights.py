@@ -7,7 +7,7 @@ a token ends at once although checking it costs no statement.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
 
@@ -60,40 +60,32 @@ class Rights:
 
     async def standing(self, user_id: str) -> Standing | None:
         """What a person is where; ``None`` when they may not sign in."""
-        known = self._standings.get(user_id)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
-        seen = self._changes
-        found = await standing_of(self._database, user_id)
-        if seen == self._changes:  # else it may be from before the change
-            _remember(self._standings, user_id, found)
-        return found
+        return await self._known(self._standings, user_id, lambda: standing_of(self._database, user_id))
 
     async def key(self, prefix: str) -> KeyRow | None:
         """The API key whose secret begins so, revoked and expired ones too."""
-        known = self._keys.get(prefix)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
-        seen = self._changes
-        found = await key_by_prefix(self._database, prefix)
-        if seen == self._changes:
-            _remember(self._keys, prefix, found)
-        return found
+        return await self._known(self._keys, prefix, lambda: key_by_prefix(self._database, prefix))
 
     async def key_holds(self, key_id: str) -> bool:
         """Whether a key that was used once may still be."""
-        known = self._keys.get(key_id)
-        if known is None or known[0] <= time.monotonic():
-            seen = self._changes
-            known = (0.0, await key_by_id(self._database, key_id))
-            if seen == self._changes:
-                _remember(self._keys, key_id, known[1])
-        key = known[1]
+        key = await self._known(self._keys, key_id, lambda: key_by_id(self._database, key_id))
         return (
             key is not None
             and key.revoked_at is None
             and (key.expires_at is None or key.expires_at > datetime.now(UTC))
         )
+
+    async def _known(self, memory: OrderedDict[str, tuple[float, V]], key: str, ask: Callable[[], Awaitable[V]]) -> V:
+        """What is remembered, or what is found now and not from before a change: a socket would keep that for long."""
+        known = memory.get(key)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        while True:
+            seen = self._changes
+            found = await ask()
+            if seen == self._changes:
+                _remember(memory, key, found)
+                return found
 
     async def session(self, session_id: str) -> SessionState | None:
         """How far a session reaches now, asked anew."""

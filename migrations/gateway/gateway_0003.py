@@ -89,6 +89,11 @@ def upgrade() -> None:
         ["organization_id", "endpoint_id", "tx", "position"],
     )
     op.create_index(
+        "ix_webhook_deliveries_organization_id_endpoint_id_created_at_id",
+        "webhook_deliveries",
+        ["organization_id", "endpoint_id", "created_at", "id"],
+    )
+    op.create_index(
         "ix_webhook_deliveries_organization_id_status_tx_position",
         "webhook_deliveries",
         ["organization_id", "status", "tx", "position"],

@@ -57,6 +57,7 @@ webhook_deliveries = Table(
     UniqueConstraint("endpoint_id", "event_id"),
     Index(None, "next_attempt_at", "tx", "position"),
     Index(None, "organization_id", "endpoint_id", "tx", "position"),
+    Index(None, "organization_id", "endpoint_id", "created_at", "id"),
     Index(None, "organization_id", "status", "tx", "position"),
     Index(None, "settled_at"),
 )
