@@ -6,21 +6,23 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks import logins, report
-from benchmarks.contest import AnswersDiffer, opened
+from benchmarks.contest import AnswersDiffer, environment_of, opened, token_for
 from benchmarks.data import BUSINESSES, fill
-from benchmarks.fanout import FellShort
+from benchmarks.live import contenders, node
+from benchmarks.live import report as live_report
+from benchmarks.live.audience import FellShort
+from benchmarks.live.contest import Sizes, live_contest
 from benchmarks.load import WrongAnswer
 from benchmarks.workloads import queries
 from tests.servers.postgres import postgres_server
 from tests.servers.process import ServerNotStartedError
 
 DATABASES = ("sqlite", "postgresql")
-SUBSCRIBERS = 500
-FAN_OUT = "q6"
+LIVE = "q6"
 LOGINS = "logins"
 
 
@@ -41,10 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     print(report.heading(), flush=True)
+    if any(_asked(options, workload.key) for workload in queries(BUSINESSES)):
+        print(report.columns(), flush=True)
     try:
         for kind in options.database or DATABASES:
             with tempfile.TemporaryDirectory(prefix="tributary-") as name, database(kind, Path(name)) as url:
                 _measure(options, kind, url, Path(name))
+        if _asked(options, LIVE):
+            _live(options)
     except (AnswersDiffer, WrongAnswer, FellShort, ServerNotStartedError, OSError) as error:
         print(f"benchmarks: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -52,10 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(options: argparse.Namespace, kind: str, url: str, folder: Path) -> None:
-    asyncio.run(fill(url))
-    if options.workloads != [LOGINS]:
+    compared = [workload.key for workload in queries(BUSINESSES) if _asked(options, workload.key)]
+    if compared or _asked(options, LOGINS):
+        asyncio.run(fill(url))
+    if compared:
         _compare(options, kind, url, folder)
-    if not options.workloads or LOGINS in options.workloads:
+    if _asked(options, LOGINS):
         with logins.opened(url, folder) as measure:
             print(*measure(options.rounds, logins.SECONDS).lines(kind), sep="\n", flush=True)
 
@@ -63,17 +71,33 @@ def _measure(options: argparse.Namespace, kind: str, url: str, folder: Path) -> 
 def _compare(options: argparse.Namespace, kind: str, url: str, folder: Path) -> None:
     with opened(url, folder) as contest:
         for workload in queries(BUSINESSES):
-            if not options.workloads or workload.key in options.workloads:
+            if _asked(options, workload.key):
                 count = options.requests or workload.requests
                 print(report.row(kind, contest.measure(workload, requests=count, rounds=options.rounds)), flush=True)
-        if not options.workloads or FAN_OUT in options.workloads:
-            for result in contest.fan_out(subscribers=SUBSCRIBERS, events=options.requests, rounds=options.rounds):
-                print(report.row(kind, result), flush=True)
+
+
+def _live(options: argparse.Namespace) -> None:
+    """All contenders in one contest, the gateway once for each kind of database."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tributary-")))
+        environment = environment_of(folder)
+        urls = {kind: stack.enter_context(database(kind, folder)) for kind in options.database or DATABASES}
+        for url in urls.values():
+            asyncio.run(fill(url, count=1))
+        found = [contenders.gateway(kind, {**environment, "DATABASE_URL": url}) for kind, url in urls.items()]
+        found += [contenders.floor(found[0].environment), *contenders.peers()]
+        sizes = Sizes(events=options.requests)
+        contest = stack.enter_context(live_contest(found, token_for(environment), folder))
+        print(*live_report.lines(contest.measure(sizes, options.rounds), sizes, node.missing()), sep="\n", flush=True)
+
+
+def _asked(options: argparse.Namespace, name: str) -> bool:
+    return not options.workloads or name in options.workloads
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    keys = [*(workload.key for workload in queries(BUSINESSES)), FAN_OUT, LOGINS]
+    keys = [*(workload.key for workload in queries(BUSINESSES)), LIVE, LOGINS]
     parser.add_argument("workloads", nargs="*", metavar="workload", help=f"of {', '.join(keys)}; all unless named")
     parser.add_argument("--database", action="append", choices=DATABASES, help="one of them; both unless named")
     parser.add_argument("--requests", type=int, help="how many requests (Q6: events) a round has")

@@ -14,11 +14,10 @@ import uvloop
 
 from auth.signing_keys import SigningKeys
 from auth.tokens import Tokens
-from benchmarks.data import ORGANIZATION, USER, global_id
-from benchmarks.fanout import Audience
+from benchmarks.data import ORGANIZATION, USER
 from benchmarks.load import post, send
 from benchmarks.servers import ROOT, Server, serving
-from benchmarks.workloads import FAN_OUT, FAN_OUT_AIM, FAN_OUT_RATES, Workload
+from benchmarks.workloads import Workload
 from tests.keys import make_keys
 
 R = TypeVar("R")
@@ -29,8 +28,6 @@ SHOP, SHOP_PACKAGE = ROOT / "examples" / "shop" / "src", "tributary_shop"
 """Where the outside platform of Q5 is, and what it is called."""
 WARM_UP = 32
 """Requests before the first round: caches fill, statements are prepared."""
-_FEWEST_EVENTS = 40
-_SUBJECT = global_id("sor", 0)
 
 
 class AnswersDiffer(Exception):
@@ -39,15 +36,13 @@ class AnswersDiffer(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """What one workload came to: CPU time of a request (or of a delivered message) of each round, in microseconds."""
+    """What one workload came to: CPU time of a request of each round, in microseconds."""
 
     key: str
     title: str
     aim: float
     ours: Sequence[float]
     floor: Sequence[float]
-    absolute: bool = False
-    """Whether the aim is for our microseconds, not for the ratio."""
 
     @property
     def ratios(self) -> list[float]:
@@ -57,7 +52,7 @@ class Result:
     @property
     def meets_aim(self) -> bool:
         """Whether the median is as low as we wish."""
-        return median(self.ours if self.absolute else self.ratios) <= self.aim
+        return median(self.ratios) <= self.aim
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,7 @@ class Contest:
             orjson.loads(_run(send(server.port, requests[:1], 1))) for server, requests in self._contenders(workload)
         )
         if ours != floor:
-            raise AnswersDiffer(f"{workload.key}: {_difference(ours, floor)}")
+            raise AnswersDiffer(f"{workload.key}: {difference(ours, floor)}")
 
     def measure(self, workload: Workload, *, requests: int, rounds: int) -> Result:
         """Checks the answers, then sends ``requests`` to one and to the other, ``rounds`` times.
@@ -103,49 +98,18 @@ class Contest:
         floor = [post(workload.path, each, token=self.token) for each in workload.variables]
         return [(self.shop if workload.needs_shop else self.ours, ours), (self.floor, floor)]
 
-    def fan_out(self, *, subscribers: int, events: int | None, rounds: int) -> list[Result]:
-        """Q6 at each rate: what a delivered message costs, beyond what it costs to make its event.
 
-        ``events``: how many a round has; those of one second, but at least 40, when absent. Raises ``AnswersDiffer``,
-        and ``FellShort`` when messages are missing.
-        """
-        return [
-            _run(self._fan_out(subscribers, events or max(rate, _FEWEST_EVENTS), rate, rounds))
-            for rate in FAN_OUT_RATES
-        ]
+def environment_of(folder: Path) -> Mapping[str, str]:
+    """What every contender is told, whatever it reads from: where its files are, and who signs tokens. Makes a key."""
+    key_file = make_keys(folder)
+    return {"DATA_DIR": str(folder), "SIGNING_KEY_FILE": str(key_file), "PUBLIC_URL": ISSUER}
 
-    async def _fan_out(self, subscribers: int, events: int, rate: int, rounds: int) -> Result:
-        spent: tuple[list[float], list[float]] = ([], [])
-        event: Mapping[str, Any] = {"orderId": _SUBJECT, "from": "PENDING", "to": "CANCELLED"}
-        for _ in range(rounds):
-            message, cost = await self._deliver(self.ours, event, subscribers, events, rate)
-            spent[0].append(cost)
-            same, cost = await self._deliver(
-                self.floor, message["payload"]["data"]["orderChanged"], subscribers, events, rate
-            )
-            spent[1].append(cost)
-            if message != same:
-                raise AnswersDiffer(f"q6: {_difference(message, same)}")
-        title = f"fan-out, {rate}/s to {subscribers}"
-        return Result("q6", title, FAN_OUT_AIM, *spent, absolute=True)
 
-    async def _deliver(
-        self, server: Server, event: Mapping[str, Any], subscribers: int, events: int, rate: int
-    ) -> tuple[Any, float]:
-        """One of the messages, and the microseconds of each."""
-        audience = Audience(server, FAN_OUT, self.token)
-        before = server.cpu_seconds()
-        await audience.publish(event, events, rate=rate)
-        making = server.cpu_seconds() - before
-        try:
-            await audience.gather(subscribers, event)
-            before = server.cpu_seconds()
-            await audience.publish(event, events, rate=rate)
-            await audience.delivered(subscribers * events)
-            spent = server.cpu_seconds() - before
-            return audience.last, (spent - making) / (subscribers * events) * 1e6
-        finally:
-            audience.leave()
+def token_for(environment: Mapping[str, str]) -> str:
+    """A token of the owner that all contenders with this environment accept."""
+    keys = SigningKeys(Path(environment["SIGNING_KEY_FILE"]))
+    tokens = Tokens(keys, issuer=ISSUER, lifetime=timedelta(days=1))
+    return tokens.issue(user_id=USER, organization_id=ORGANIZATION, session_id="ses_of_the_benchmark").text
 
 
 @contextmanager
@@ -154,16 +118,12 @@ def opened(database_url: str, folder: Path) -> Iterator[Contest]:
 
     Raises ``ServerNotStartedError`` when one of them does not start.
     """
-    key_file = make_keys(folder)
-    tokens = Tokens(SigningKeys(key_file), issuer=ISSUER, lifetime=timedelta(days=1))
-    token = tokens.issue(user_id=USER, organization_id=ORGANIZATION, session_id="ses_of_the_benchmark").text
+    own = environment_of(folder)
     with serving("benchmarks.upstream", {}, folder) as upstream:
         upstream_url = f"http://127.0.0.1:{upstream.port}"
         environment = {
+            **own,
             "DATABASE_URL": database_url,
-            "DATA_DIR": str(folder),
-            "SIGNING_KEY_FILE": str(key_file),
-            "PUBLIC_URL": ISSUER,
             "PAGE_LIMIT": str(PAGE_LIMIT),
             "UPSTREAM_URL": upstream_url,
         }
@@ -173,7 +133,7 @@ def opened(database_url: str, folder: Path) -> Iterator[Contest]:
             serving("benchmarks.contenders.gateway", shop_environment, folder, SHOP_PACKAGE) as shop,
             serving("benchmarks.contenders.floor", environment, folder) as floor,
         ):
-            yield Contest(ours, shop, floor, token)
+            yield Contest(ours, shop, floor, token_for(own))
 
 
 def _run(work: Coroutine[Any, Any, R]) -> R:
@@ -181,12 +141,12 @@ def _run(work: Coroutine[Any, Any, R]) -> R:
         return runner.run(work)
 
 
-def _difference(ours: Any, floor: Any, path: str = "") -> str:
-    """Where two answers part first."""
-    if isinstance(ours, dict) and isinstance(floor, dict) and ours.keys() == floor.keys():
-        parts = [(f"{path}.{key}", ours[key], floor[key]) for key in ours]
-    elif isinstance(ours, list) and isinstance(floor, list) and len(ours) == len(floor):
-        parts = [(f"{path}[{place}]", *pair) for place, pair in enumerate(zip(ours, floor, strict=True))]
+def difference(one: Any, other: Any, path: str = "", names: tuple[str, str] = ("the gateway", "the floor")) -> str:
+    """Where two answers that are not equal part first, for people."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        parts = [(f"{path}.{key}", one[key], other[key]) for key in one]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        parts = [(f"{path}[{place}]", *pair) for place, pair in enumerate(zip(one, other, strict=True))]
     else:
-        return f"at {path or 'the top'} the gateway has {str(ours)[:200]}, the floor {str(floor)[:200]}"
-    return next(_difference(one, other, where) for where, one, other in parts if one != other)
+        return f"at {path or 'the top'} {names[0]} has {str(one)[:200]}, {names[1]} {str(other)[:200]}"
+    return next(difference(left, right, where, names) for where, left, right in parts if left != right)

@@ -13,25 +13,29 @@ _WIDTHS = (4, 22, 12, 12, 12, 9, 16, 18)
 
 
 def heading() -> str:
-    """When and on what the figures that follow were taken, and the names of the columns."""
+    """When and on what the figures that follow were taken."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     machine = f"{_processor()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     loaded = f"load average {os.getloadavg()[0]:.1f} at the start"
-    explained = "CPU time of the server per request (Q6: per delivered message), medians of the rounds"
-    return f"{now}, {machine}, {loaded}\n{explained}\n\n{_line(_COLUMNS)}"
+    return f"{now}, {machine}, {loaded}"
+
+
+def columns() -> str:
+    """The names of the columns, and what they are."""
+    return f"CPU time of the server per request, medians of the rounds\n\n{_line(_COLUMNS)}"
 
 
 def row(database: str, result: Result) -> str:
     """A line of the table."""
     ratios = result.ratios
-    aim = f"≤ {result.aim:g}{' µs' if result.absolute else ''}: {'met' if result.meets_aim else 'not met'}"
+    aim = f"≤ {result.aim:g}: {'met' if result.meets_aim else 'not met'}"
     return _line(
         (
             result.key.upper(),
             result.title,
             database,
-            _time(result.ours, result),
-            _time(result.floor, result),
+            _time(result.ours),
+            _time(result.floor),
             f"{median(ratios):.2f}",
             f"{min(ratios):.2f} to {max(ratios):.2f}",
             aim,
@@ -39,8 +43,8 @@ def row(database: str, result: Result) -> str:
     )
 
 
-def _time(rounds: Sequence[float], result: Result) -> str:
-    return f"{median(rounds):.1f} µs" if result.absolute else f"{median(rounds) / 1_000:.2f} ms"
+def _time(rounds: Sequence[float]) -> str:
+    return f"{median(rounds) / 1_000:.2f} ms"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -98,10 +98,3 @@ def queries(businesses: int) -> list[Workload]:
             needs_shop=True,
         ),
     ]
-
-
-FAN_OUT = "subscription { orderChanged { id at from to } }"
-FAN_OUT_RATES = (20, 200)
-"""Events a second."""
-FAN_OUT_AIM = 15.0
-"""Microseconds of CPU time for each delivered message."""

@@ -1,8 +1,9 @@
-"""The gateway as ``./tributary serve`` runs it, with one more route, through which the benchmark makes events.
+"""The gateway as ``./tributary serve`` runs it, with two more routes: the benchmark makes events, and has memory freed.
 
 Arguments are the packages of outside platforms to plug in beside the built-in ones.
 """
 
+import gc
 import sys
 from importlib import import_module
 
@@ -34,7 +35,11 @@ def main() -> None:
             )
         return JSONResponse({"data": identity})
 
-    app.router.routes.append(Route("/publish", publish, methods=["POST"]))
+    async def settle(_: Request) -> Response:
+        gc.collect()
+        return JSONResponse({"data": None})
+
+    app.router.routes += [Route("/publish", publish, methods=["POST"]), Route("/settle", settle, methods=["POST"])]
     serve(app, settings, log_level="error")
 
 

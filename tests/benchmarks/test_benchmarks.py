@@ -10,7 +10,7 @@ from benchmarks import report
 from benchmarks.__main__ import DATABASES, main
 from benchmarks.contest import AnswersDiffer, Contest, Result, opened
 from benchmarks.data import fill
-from benchmarks.workloads import FAN_OUT_RATES, Workload, queries
+from benchmarks.workloads import Workload, queries
 from tests.servers.postgres import PostgresServer
 
 BUSINESSES = 50
@@ -35,11 +35,6 @@ def test_the_gateway_answers_a_workload_as_the_floor_does(contest: Contest, work
     assert len(result.ours) == len(result.floor) == 2
 
 
-def test_every_subscriber_gets_every_event_as_the_floor_sends_it(contest: Contest) -> None:
-    results = contest.fan_out(subscribers=5, events=3, rounds=1)
-    assert [result.key for result in results] == ["q6"] * len(FAN_OUT_RATES)
-
-
 def test_answers_that_differ_are_not_compared(contest: Contest) -> None:
     """The floor is asked for the campaigns of nobody."""
     nested, tiny = WORKLOADS["q2"], WORKLOADS["q1"]
@@ -51,12 +46,6 @@ def test_answers_that_differ_are_not_compared(contest: Contest) -> None:
 def test_the_table_has_the_median_the_range_and_whether_the_aim_is_met() -> None:
     line = report.row("sqlite", Result("q1", "tiny", 1.5, ours=[300.0, 200.0, 420.0], floor=[200.0, 200.0, 200.0]))
     assert " ".join(line.split()) == "Q1 tiny sqlite 0.30 ms 0.20 ms 1.50 1.00 to 2.10 ≤ 1.5: met"
-
-
-def test_the_aim_of_the_fan_out_is_a_time_and_not_a_ratio() -> None:
-    result = Result("q6", "fan-out", 15, ours=[30.0], floor=[30.0], absolute=True)
-    assert "30.0 µs" in report.row("sqlite", result)
-    assert report.row("sqlite", result).endswith("≤ 15 µs: not met")
 
 
 def test_a_workload_that_there_is_not_is_named(capsys: pytest.CaptureFixture[str]) -> None:
