@@ -5,7 +5,6 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete
 from standardwebhooks import WebhookVerificationError
 
 from datasources.database.sealed import reseal, sealed_columns
@@ -26,10 +25,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_each_event_arrives_signed_at_the_endpoints_of_its_organization(world: World) -> None:
+    theirs = await world.endpoint(OTHERS, path="/theirs")
     before = await world.happen()
     mine = await world.endpoint(path="/mine")
     broad = await world.endpoint(OURS, "OrderChanged", "SecurityEvent", path="/broad")
-    theirs = await world.endpoint(OTHERS, path="/theirs")
     async with world.running():
         first = await world.happen(count=3)
         others = await world.happen(OTHERS)
@@ -232,12 +231,3 @@ async def test_two_processes_make_one_delivery_of_each_event(world: World, datab
     times = Counter((each.path, each.event) for each in world.receiver.arrived)
     assert set(times.values()) == {1}
     assert len(times) == 60 * 3
-
-
-async def test_a_reader_whose_place_was_lost_begins_where_its_endpoints_do(world: World) -> None:
-    """The row is made with the first endpoint; without it nothing is read, and the next endpoint makes it again."""
-    async with world.database.unscoped("tests break things").transaction() as transaction:
-        await transaction.execute(delete(webhook_reader))
-    await world.endpoint(path="/a")
-    (row,) = await rows(world.database, webhook_reader)
-    assert row["id"] == 1
