@@ -235,7 +235,10 @@ class EventLog:
         by_organization: dict[str, list[EventRow]] = {}
         for event in batch:
             for observe in self.observers:
-                observe(event)
+                try:
+                    observe(event)
+                except Exception:
+                    logger.exception("an observer of the event log failed")
             by_organization.setdefault(event.organization_id, []).append(event)
         for organization_id, events in by_organization.items():
             for take in tuple(self._listeners.get(organization_id, _NOBODY).values()):

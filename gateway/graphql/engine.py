@@ -165,6 +165,7 @@ class Engine:
         try:
             prepared = prepare(self._schema, operation, context)
             stream = open_source(prepared)
+            key = _group_key(operation, principal, of_person=context.depends_on_viewer)
         except Exception as error:
             raise _refusal(error) from error
         if not isinstance(stream, EventStream):
@@ -188,7 +189,7 @@ class Engine:
             personal = context.depends_on_viewer or any(each.personal for each in responses)
             return Opening([each.payload for each in responses], personal)
 
-        return Opened(_group_key(operation, principal), stream, execute, opening)
+        return Opened(key, stream, execute, opening)
 
     async def _respond(self, prepared: Prepared, value: object, context: ContextLike) -> Payload:
         return Payload(encode_result(await execute_event(prepared, value, context)), self._event_id(value))
@@ -209,10 +210,11 @@ class Engine:
             )
 
 
-def _group_key(operation: Operation, principal: Principal) -> Hashable:
+def _group_key(operation: Operation, principal: Principal, *, of_person: bool) -> Hashable:
     """What followers must have in common to share executions, but for what an execution finds to depend on the person.
 
-    The variable that only says where to begin is of no matter once that is done.
+    ``of_person``: whether which events are wanted does. The variable that only says where to begin is of no matter once
+    that is done.
     """
     resumes_by = operation.following.resumes_by if operation.following is not None else None
     variables = {name: value for name, value in operation.variables.items() if name != resumes_by}
@@ -223,6 +225,7 @@ def _group_key(operation: Operation, principal: Principal) -> Hashable:
         principal.organization_id,
         principal.scopes,
         principal.signed_in,
+        (principal.user_id, principal.key_id) if of_person else None,
     )
 
 

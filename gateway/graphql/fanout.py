@@ -8,82 +8,22 @@ nothing is missed at the seam, and nothing comes twice.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol, TypeAlias
 
 from auth.caller import Caller
 from auth.principal import Principal
 from datasources.database.events import EventPosition, EventRow
 from gateway.graphql.masking import RequestError
+from gateway.graphql.opened import Opened, Opening, Person, Reader, Response, Viewer
 from gateway.graphql.payload import Batch, Payload
+from gateway.graphql.shared_execution import SharedExecution
 from schema.errors import CursorTooOld, FellTooFarBehind
-from schema.streams import EventStream
 from subscriptions.log import TooOld
 
 AT_ONCE = 16
 """Events that a group executes at the same time."""
-_REMEMBERED, _REMEMBERED_BYTES, _REMEMBERED_SECONDS = 512, 1 << 20, 30.0
-"""For how many events, and how long after the last, a group remembers what came of them: clients that a break has sent
-away come back together."""
-
-Person: TypeAlias = tuple[str | None, str | None]
-"""The person or the key that asks."""
-
-
-class Reader(Protocol):
-    """Where the responses of a follower go."""
-
-    def take(self, batch: Batch) -> bool:
-        """Has them sent; says whether there is room for more. Never waits and never fails."""
-        ...
-
-    async def room(self) -> None:
-        """Returns once there is room."""
-        ...
-
-    def end(self, refusal: RequestError) -> None:
-        """Tells the client that nothing more comes, and why."""
-        ...
-
-
-class Response(NamedTuple):
-    """What came of one value, and whether it is for the person alone for whom it was executed."""
-
-    payload: Payload
-    personal: bool
-
-
-class Opening(NamedTuple):
-    """What a subscription begins with; ``personal`` as in ``Response``."""
-
-    payloads: Sequence[Payload]
-    personal: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A subscription of the log that somebody has opened: what they follow, and how it is executed for anybody."""
-
-    key: Hashable
-    stream: EventStream
-    execute: Callable[[object, "Viewer"], Awaitable[Response]]
-    opening: Callable[["Viewer"], Awaitable[Opening]]
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Somebody who follows."""
-
-    principal: Principal
-    caller: Caller
-
-    @property
-    def person(self) -> Person:
-        """Who that is, for what depends on it."""
-        return self.principal.user_id, self.principal.key_id
 
 
 class Fanout:
@@ -105,22 +45,6 @@ class Fanout:
         await asyncio.gather(*(group.idle.wait() for group in self.groups.values()))
 
 
-class _Execution:
-    """One event in a group: executed once, or once for each person."""
-
-    __slots__ = ("first", "others", "person")
-
-    def __init__(self, person: Person, first: asyncio.Task[Response]) -> None:
-        self.person = person
-        self.first = first
-        self.others: dict[Person, asyncio.Task[Response]] = {}
-
-    def cancel(self) -> None:
-        """Nobody wants to know any more."""
-        for task in (self.first, *self.others.values()):
-            task.cancel()
-
-
 class Group:
     """Those who get the same. It listens to the log while somebody is in it, or on the way to it."""
 
@@ -132,11 +56,9 @@ class Group:
         self._on_the_way = 0
         self._waiting: deque[EventRow] = deque()
         self._handed_out = stream.log.position
-        self._executions: dict[EventPosition, _Execution] = {}
-        self._bytes = 0
+        self._executions = SharedExecution(opened)
         self._task: asyncio.Task[None] | None = None
         self._refreshed_at = float("-inf")
-        self._forgetting: asyncio.TimerHandle | None = None
         self.idle = asyncio.Event()
         self.idle.set()
         self._stop_listening = stream.log.listen(stream.scope.organization_id or "", self._take)
@@ -151,16 +73,15 @@ class Group:
         return self._stream.log.cursors.encode(self._stream.scope.organization_id or "", place)
 
     def expect(self) -> None:
-        """Somebody is on the way, so that the group must stay; ``add`` or ``give_up`` follows."""
+        """Somebody is on the way, so that the group must stay; ``arrived`` follows."""
         self._on_the_way += 1
 
     def add(self, follower: "Follower", viewer: Viewer) -> None:
         """Takes in a follower that has all up to ``position``, or more."""
-        self._on_the_way -= 1
         self._present[follower] = viewer
 
-    def give_up(self) -> None:
-        """Who was on the way does not come."""
+    def arrived(self, _: object) -> None:
+        """Who was on the way has come, or does not."""
         self._on_the_way -= 1
         self._close_if_empty()
 
@@ -169,40 +90,9 @@ class Group:
         if self._present.pop(follower, None) is not None:
             self._close_if_empty()
 
-    async def response(self, event: EventRow, viewer: Viewer) -> Payload:
+    async def response(self, event: EventRow, viewer: Viewer) -> Response:
         """What an event comes to for somebody; executed once however many ask, at whatever time."""
-        known = self._executions.get(event.place)
-        if known is None:
-            self._forget_some()
-            known = _Execution(viewer.person, _start(self.opened.execute(event, viewer)))
-            self._executions[event.place] = known
-            known.first.add_done_callback(partial(self._done, event.place))
-        found = await asyncio.shield(known.first)
-        if found.personal and known.person != viewer.person:
-            other = known.others.get(viewer.person)
-            if other is None:
-                other = known.others[viewer.person] = _start(self.opened.execute(event, viewer))
-            found = await asyncio.shield(other)
-        return found.payload
-
-    def _done(self, place: EventPosition, task: asyncio.Task[Response]) -> None:
-        if task.cancelled() or task.exception() is not None:
-            self._executions.pop(place, None)  # another try may fare better
-        else:
-            self._bytes += len(task.result().payload.body)
-
-    def _forget_some(self) -> None:
-        """Makes room for what comes next, of the oldest that are done."""
-        while len(self._executions) > _REMEMBERED or self._bytes > _REMEMBERED_BYTES:
-            place, oldest = next(iter(self._executions.items()))
-            if not oldest.first.done():
-                break
-            del self._executions[place]
-            self._bytes -= len(oldest.first.result().payload.body)
-
-    def _forget_all(self) -> None:
-        self._executions.clear()
-        self._bytes = 0
+        return await self._executions.response(event, viewer)
 
     def _close_if_empty(self) -> None:
         if not self._present and not self._on_the_way:
@@ -210,10 +100,7 @@ class Group:
             self._forget()
             if self._task is not None:
                 self._task.cancel()
-            if self._forgetting is not None:
-                self._forgetting.cancel()
-            for execution in self._executions.values():
-                execution.cancel()
+            self._executions.close()
 
     def _take(self, events: Sequence[EventRow]) -> None:
         try:
@@ -227,12 +114,14 @@ class Group:
             self.idle.clear()
             self._handed_out = self._stream.log.position
             self._task = asyncio.create_task(self._run(), name="fan-out")
+        if self._stream.every is not None:
+            self._waiting.clear()  # the last is enough
         self._waiting.extend(wanted)
         if len(self._waiting) > self._stream.log.queue_size:
             self._waiting.clear()
-            self._handed_out = events[-1].place
             for follower in tuple(self._present):
                 follower.fall_behind()
+            self._handed_out = events[-1].place
 
     async def _run(self) -> None:
         try:
@@ -247,10 +136,6 @@ class Group:
             self._fail(error)
         finally:
             self.idle.set()
-            if self._forgetting is not None:
-                self._forgetting.cancel()
-            if self._present or self._on_the_way:
-                self._forgetting = asyncio.get_running_loop().call_later(_REMEMBERED_SECONDS, self._forget_all)
 
     def _fail(self, error: Exception) -> None:
         refusal = error if isinstance(error, RequestError) else RequestError.of_exception(error)
@@ -263,26 +148,26 @@ class Group:
         if not self._present:
             return events[-1].place
         some = next(iter(self._present.values()))
-        await asyncio.gather(*(self.response(event, some) for event in events))
+        found = await asyncio.gather(*(self.response(event, some) for event in events))
         places = [event.place for event in events]
         first, last = places[0], places[-1]
-        batches: dict[Person, Batch] = {}
-        shared = not any(self._is_personal(place) for place in places)
-        for follower, viewer in tuple(self._present.items()):
-            person = some.person if shared else viewer.person
-            batch = batches.get(person)
-            if batch is None:
-                payloads = await asyncio.gather(*(self.response(event, viewer) for event in events))
-                batch = batches[person] = Batch(payloads)
-            if follower.last >= first:
-                batch = _after(follower.last, places, batch)
-            if batch is not None and follower in self._present:
-                follower.offer(batch, last)
-        return last
+        batches: dict[Person, Batch] = {some.person: Batch([each.payload for each in found])}
+        shared = not any(each.personal for each in found)
 
-    def _is_personal(self, place: EventPosition) -> bool:
-        known = self._executions.get(place)
-        return known is None or known.first.result().personal
+        def person(viewer: Viewer) -> Person:
+            return some.person if shared else viewer.person
+
+        # Whoever joins while this waits is to get these events too.
+        while wanting := {person(each): each for each in self._present.values() if person(each) not in batches}:
+            for who, viewer in wanting.items():
+                found = await asyncio.gather(*(self.response(event, viewer) for event in events))
+                batches[who] = Batch([each.payload for each in found])
+        for follower, viewer in tuple(self._present.items()):
+            batch = batches[person(viewer)]
+            rest = batch if follower.last < first else _after(follower.last, places, batch)
+            if rest is not None and follower in self._present:
+                follower.offer(rest, last)
+        return last
 
     async def _refresh(self, every: float) -> EventPosition:
         """Sends the opening again, once for all events of ``every`` seconds; returns the place of the last."""
@@ -308,7 +193,18 @@ class Follower:
     was given. While it is suspended nothing reaches the client; when it is started again it begins where it stopped.
     """
 
-    __slots__ = ("_begin", "_caller", "_fanout", "_group", "_reader", "_sent", "_started", "_task", "last")
+    __slots__ = (
+        "_begin",
+        "_caller",
+        "_fanout",
+        "_group",
+        "_opening_sent",
+        "_reader",
+        "_sent",
+        "_started",
+        "_task",
+        "last",
+    )
 
     def __init__(self, fanout: Fanout, reader: Reader, caller: Caller, begin: Callable[[Principal], Opened]) -> None:
         self._fanout = fanout
@@ -318,6 +214,7 @@ class Follower:
         self._group: Group | None = None
         self._task: asyncio.Task[None] | None = None
         self._sent: Sequence[Payload] = ()
+        self._opening_sent = False
         self._started = False
         self.last = EventPosition(-1, -1)
 
@@ -332,18 +229,21 @@ class Follower:
         # From here on the group's own is used, so that what is the same for all is kept once.
         group = self._group = self._fanout.group(opened)
         viewer = Viewer(principal, self._caller)
-        group.expect()
         if self.last >= group.position and stream.opening is None:
             group.add(self, viewer)
         else:
+            group.expect()
             self._task = asyncio.create_task(self._arrive(group, viewer), name="catching-up")
+            # Not at its own end: it may be cancelled before it has begun.
+            self._task.add_done_callback(group.arrived)
 
     def suspend(self) -> None:
         """Stops for now, at once."""
+        self._reached()
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        elif self._group is not None:
+        if self._group is not None:
             self._group.remove(self)
         self._group = None
         self._fanout.followers.discard(self)
@@ -363,6 +263,7 @@ class Follower:
     def fall_behind(self) -> None:
         """Ends it because the client is too slow; it is told where to resume."""
         if self._group is not None:
+            self._reached()
             self.end(RequestError.of_exception(FellTooFarBehind(self._group.cursor(self.last))))
 
     def end(self, refusal: RequestError) -> None:
@@ -370,30 +271,48 @@ class Follower:
         self.suspend()
         self._reader.end(refusal)
 
+    def _reached(self) -> None:
+        """Moves on to where the group is, past what was not for it: that may be far, and not kept for long."""
+        if self._group is not None and self._task is None:
+            self.last = max(self.last, self._group.position)
+
     async def _arrive(self, group: Group, viewer: Viewer) -> None:
         """Gives the client what comes first and what it has missed, then joins the group."""
-        joined = False
+        stream = group.opened.stream
         try:
-            if group.opened.stream.opening is not None:
-                self._sent = (await group.opened.opening(viewer)).payloads
-                self._reader.take(Batch(self._sent))
-            while self.last < (until := group.position):
-                await self._replay(group, viewer, until)
-            group.add(self, viewer)
-            joined = True
+            if stream.every is not None:
+                group.add(self, viewer)  # what happens while the opening is read is told by the group
+                await self._open(group, viewer)
+            else:
+                if stream.opening is not None and not self._opening_sent:
+                    await self._open(group, viewer)
+                while self.last < (until := group.position):
+                    await self._replay(group, viewer, until)
+                self._go_on()
+                group.add(self, viewer)
+            self._task = None
         except TooOld as error:
             self._fail(RequestError.of_exception(CursorTooOld(group.cursor(error.oldest))))
         except RequestError as refusal:
             self._fail(refusal)
         except Exception as error:  # noqa: BLE001 -- told to the client, and logged where it is masked
             self._fail(RequestError.of_exception(error))
-        finally:
-            if joined:
-                self._task = None
-            else:
-                group.give_up()
+
+    async def _open(self, group: Group, viewer: Viewer) -> None:
+        before = self._sent
+        payloads = (await group.opened.opening(viewer)).payloads
+        self._go_on()
+        if self._sent is before:  # else the group has told it since, and later than this
+            self._opening_sent = True
+            self.refresh(payloads, self.last)
+
+    def _go_on(self) -> None:
+        """Raises CancelledError when it was suspended: what failed at that moment goes before a cancellation."""
+        if self._task is not asyncio.current_task():
+            raise asyncio.CancelledError
 
     def _fail(self, refusal: RequestError) -> None:
+        self._go_on()
         self._task = None
         self.end(refusal)
 
@@ -411,9 +330,10 @@ class Follower:
 
     async def _send(self, group: Group, viewer: Viewer, events: Sequence[EventRow]) -> None:
         if events:
-            payloads = await asyncio.gather(*(group.response(event, viewer) for event in events))
+            found = await asyncio.gather(*(group.response(event, viewer) for event in events))
             await self._reader.room()
-            self._reader.take(Batch(payloads))
+            self._go_on()
+            self._reader.take(Batch([each.payload for each in found]))
             self.last = events[-1].place
 
 
@@ -421,18 +341,3 @@ def _after(last: EventPosition, places: Sequence[EventPosition], batch: Batch) -
     """The part of a batch that comes after a place."""
     rest = [payload for place, payload in zip(places, batch.payloads, strict=True) if place > last]
     return Batch(rest) if rest else None
-
-
-def _start(execution: Awaitable[Response]) -> asyncio.Task[Response]:
-    async def run() -> Response:
-        return await execution
-
-    task = asyncio.create_task(run(), name="shared-execution")
-    task.add_done_callback(_looked_at)
-    return task
-
-
-def _looked_at(task: asyncio.Task[Response]) -> None:
-    """Whoever waits for it is told of its failure; when nobody does any more, that is no reason to complain."""
-    if not task.cancelled():
-        task.exception()

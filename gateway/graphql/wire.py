@@ -90,7 +90,8 @@ class _FrameWire:
             protocol.transport.write(text_frame(text.encode()))
 
     async def room(self) -> None:
-        await self._protocol.writable.wait()
+        while not self._protocol.writable.is_set():  # whoever is woken first may take all the room
+            await self._protocol.writable.wait()
 
     def hang_up(self, code: int, reason: str, *, seconds: float) -> None:
         protocol = self._protocol
@@ -136,7 +137,8 @@ class _AsgiWire:
             self._room.clear()
 
     async def room(self) -> None:
-        await self._room.wait()
+        while not self._room.is_set():
+            await self._room.wait()
 
     def hang_up(self, code: int, reason: str, *, seconds: float) -> None:
         self._hung_up = True

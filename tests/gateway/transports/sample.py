@@ -284,15 +284,15 @@ class Subscription:
         yield info.context.principal.user_id
 
 
-def schema() -> GraphQLSchema:
-    """The schema as graphql-core sees it."""
+def schema(subscription: type = Subscription) -> GraphQLSchema:
+    """The schema as graphql-core sees it, with other subscriptions where a test has its own."""
     scalars: dict[object, Any] = {
         Upload: strawberry.scalar(name="Upload", serialize=lambda value: value, parse_value=_file),
         Even: strawberry.scalar(name="Even", serialize=int, parse_value=_even),
         Opaque: strawberry.scalar(name="Opaque", serialize=lambda value: value, parse_value=lambda value: value),
         JSON: strawberry.scalar(name="JSON", serialize=lambda value: value, parse_value=lambda value: value),
     }
-    return strawberry.Schema(Query, Mutation, Subscription, config=StrawberryConfig(scalar_map=scalars))._schema
+    return strawberry.Schema(Query, Mutation, subscription, config=StrawberryConfig(scalar_map=scalars))._schema
 
 
 class Doorman:
