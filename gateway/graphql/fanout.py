@@ -58,6 +58,7 @@ class Group:
         self._handed_out = stream.log.position
         self._executions = SharedExecution(opened)
         self._task: asyncio.Task[None] | None = None
+        self._readings = 0
         self._refreshed_at = float("-inf")
         self.idle = asyncio.Event()
         self.idle.set()
@@ -94,6 +95,12 @@ class Group:
         """What an event comes to for somebody; executed once however many ask, at whatever time."""
         return await self._executions.response(event, viewer)
 
+    async def opening(self, viewer: Viewer) -> tuple[int, Opening]:
+        """What it begins with for somebody, and the number of this reading: what has a higher one is no older."""
+        self._readings += 1
+        number = self._readings
+        return number, await self.opened.opening(viewer)
+
     def _close_if_empty(self) -> None:
         if not self._present and not self._on_the_way:
             self._stop_listening()
@@ -116,6 +123,7 @@ class Group:
             self._task = asyncio.create_task(self._run(), name="fan-out")
         if self._stream.every is not None:
             self._waiting.clear()  # the last is enough
+            del wanted[:-1]
         self._waiting.extend(wanted)
         if len(self._waiting) > self._stream.log.queue_size:
             self._waiting.clear()
@@ -176,13 +184,15 @@ class Group:
         self._refreshed_at = loop.time()
         place = self._waiting[-1].place
         self._waiting.clear()
-        known: dict[Person, Opening] = {}
+        known: dict[Person, tuple[int, Opening]] = {}
         for follower, viewer in tuple(self._present.items()):
-            found = next((each for each in known.values() if not each.personal), None) or known.get(viewer.person)
+            shared = next((each for each in known.values() if not each[1].personal), None)
+            found = shared or known.get(viewer.person)
             if found is None:
-                found = known[viewer.person] = await self.opened.opening(viewer)
+                found = known[viewer.person] = await self.opening(viewer)
+            number, opening = found
             if follower in self._present:
-                follower.refresh(found.payloads, place)
+                follower.refresh(opening.payloads, number, place)
         return place
 
 
@@ -200,6 +210,7 @@ class Follower:
         "_group",
         "_opening_sent",
         "_reader",
+        "_reading",
         "_sent",
         "_started",
         "_task",
@@ -214,6 +225,7 @@ class Follower:
         self._group: Group | None = None
         self._task: asyncio.Task[None] | None = None
         self._sent: Sequence[Payload] = ()
+        self._reading = 0
         self._opening_sent = False
         self._started = False
         self.last = EventPosition(-1, -1)
@@ -228,6 +240,7 @@ class Follower:
         self._fanout.followers.add(self)
         # From here on the group's own is used, so that what is the same for all is kept once.
         group = self._group = self._fanout.group(opened)
+        self._reading = 0
         viewer = Viewer(principal, self._caller)
         if self.last >= group.position and stream.opening is None:
             group.add(self, viewer)
@@ -254,8 +267,11 @@ class Follower:
         if not self._reader.take(batch):
             self.fall_behind()
 
-    def refresh(self, payloads: Sequence[Payload], last: EventPosition) -> None:
-        """Takes the opening as it is now, unless the client has just that."""
+    def refresh(self, payloads: Sequence[Payload], number: int, last: EventPosition) -> None:
+        """Takes the opening as it is now, unless the client has just that, or one that was read later."""
+        if number < self._reading:
+            return
+        self._reading = number
         if payloads != self._sent:
             self._sent = payloads
             self.offer(Batch(payloads), last)
@@ -299,12 +315,10 @@ class Follower:
             self._fail(RequestError.of_exception(error))
 
     async def _open(self, group: Group, viewer: Viewer) -> None:
-        before = self._sent
-        payloads = (await group.opened.opening(viewer)).payloads
+        number, opening = await group.opening(viewer)
         self._go_on()
-        if self._sent is before:  # else the group has told it since, and later than this
-            self._opening_sent = True
-            self.refresh(payloads, self.last)
+        self._opening_sent = True
+        self.refresh(opening.payloads, number, self.last)
 
     def _go_on(self) -> None:
         """Raises CancelledError when it was suspended: what failed at that moment goes before a cancellation."""

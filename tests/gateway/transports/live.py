@@ -19,7 +19,7 @@ from datasources.database.events import BEGINNING, EventPosition, EventRow
 from gateway.graphql import GraphQLEndpoint, Limits
 from gateway.graphql.wire import SocketProtocol
 from gateway.serve import listeners
-from schema.context import Context, Info, as_graphql
+from schema.context import Context, Info
 from schema.errors import Forbidden
 from schema.streams import event_stream
 from subscriptions.cursors import Cursors
@@ -90,7 +90,8 @@ class Note:
     @staticmethod
     def text(root: strawberry.Parent[EventRow], length: int) -> str:
         """So much of it."""
-        return as_graphql(root.data["text"][:length])
+        found: str = root.data["text"]
+        return found[:length]
 
 
 def _select_notes(context: Context) -> Interest:
@@ -143,10 +144,10 @@ class LiveDoorman(sample.Doorman):
 class Live(Gateway):
     """The running endpoint. ``wire``: whether the server lets sockets be written to directly, as the gateway's does."""
 
-    def __init__(self, limits: Limits, *, wire: bool = True, queue_size: int = 1_000) -> None:
+    def __init__(self, limits: Limits, *, wire: bool = True, unacknowledged_seconds: float = 60.0) -> None:
         self.probe = sample.Probe()
         self.doorman: LiveDoorman = LiveDoorman(self.probe)
-        self.log = EventLog(cast("Database", None), Cursors(bytes(32)), queue_size=queue_size, remembered=100_000)
+        self.log = EventLog(cast("Database", None), Cursors(bytes(32)), remembered=100_000)
         self.executed: list[int] = []
         self.held: set[int] = set()
         self.limits = limits
@@ -159,7 +160,7 @@ class Live(Gateway):
                 self.log.cursors.encode(value.organization_id, value.place) if isinstance(value, EventRow) else None
             ),
         )
-        (self._listener,) = listeners("127.0.0.1", 0, unacknowledged_seconds=0.5)
+        (self._listener,) = listeners("127.0.0.1", 0, unacknowledged_seconds=unacknowledged_seconds)
         self._listener.listen()
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/graphql"

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.anyio
 
 LARGE = "subscription ($after: String) { noted(after: $after) { number cursor text(length: 200000) } }"
 SMALL = "subscription ($after: String) { noted(after: $after) { number cursor } }"
+NARROW = "subscription { mine { number } }"
 ADA = {"authorization": "Bearer ada"}
 WAITING = 300_000
 """Bytes that may wait for a client in these tests."""
@@ -41,6 +42,7 @@ async def slow_socket(server: Live) -> AsyncIterator[GraphQLSocket]:
     async with socket_to(server, sock=narrow(server), compression=None, max_size=None, ping_interval=None) as client:
         await client.initialise(ADA)
         await client.subscribe("1", LARGE)
+        await client.subscribe("2", NARROW)
         await client.send({"type": "ping"})
         assert await client.receive() == {"type": "pong"}
         client.connection.transport.pause_reading()
@@ -74,7 +76,7 @@ async def test_a_slow_socket_is_told_where_to_resume_and_closed(*, wire: bool) -
     with live(Limits(max_waiting_bytes=WAITING), wire=wire) as server:
         async with ready_socket(server, ADA) as quick, slow_socket(server) as slow:
             await quick.subscribe("1", SMALL)
-            await until(lambda: server.endpoint.live == 2)
+            await until(lambda: server.endpoint.live == 3)
             await noted(server, quick)
             await until(lambda: server.endpoint.live == 1)
             slow.connection.transport.resume_reading()
@@ -87,6 +89,11 @@ async def test_a_slow_socket_is_told_where_to_resume_and_closed(*, wire: bool) -
                 "retryable": True,
                 "resumeAfter": seen[-1]["cursor"],
             }
+            other = (
+                await slow.receive()
+            )  # the other subscription of the socket, to which nothing happened, may resume too
+            assert (other["id"], other["type"]) == ("2", "error")
+            assert "resumeAfter" in other["payload"][0]["extensions"]
             assert await slow.closed() == (1013, "Too slow: subscribe again with `after`")
             numbers = [each["number"] for each in seen]
             assert numbers + await rest_of(server, seen[-1]["cursor"]) == list(range(1, COUNT + 1))
@@ -98,7 +105,7 @@ async def test_a_socket_that_is_never_read_again_is_cut(monkeypatch: pytest.Monk
     with live(Limits(max_waiting_bytes=WAITING)) as server:
         async with ready_socket(server, ADA) as quick, slow_socket(server) as slow:
             await quick.subscribe("1", SMALL)
-            await until(lambda: server.endpoint.live == 2)
+            await until(lambda: server.endpoint.live == 3)
             await noted(server, quick)
             await cut_down_to(server, 1)
             assert server.endpoint.live == 1
@@ -149,7 +156,7 @@ async def test_a_slow_stream_is_told_where_to_resume_and_ended() -> None:
 
 
 async def test_a_stream_that_is_never_read_again_is_cut() -> None:
-    with live(Limits(max_waiting_bytes=WAITING, stalled_seconds=0.1)) as server:
+    with live(Limits(max_waiting_bytes=WAITING, stalled_seconds=0.1), unacknowledged_seconds=0.5) as server:
         async with ready_socket(server, ADA) as quick, unread_stream(server):
             await quick.subscribe("1", SMALL)
             await until(lambda: server.endpoint.live == 2)
