@@ -25,12 +25,14 @@ from datasources.database.events import (
     any_held_back,
     events_after,
     head,
+    newest_events,
 )
 from subscriptions.cursors import Cursors
 from subscriptions.interest import Interest
 
 logger = logging.getLogger(__name__)
 BATCH = 500
+REMEMBERED_AT_START = 2_000
 RETRY_SECONDS = 1.0
 SOON_SECONDS = 0.01
 
@@ -91,8 +93,11 @@ class EventLog:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Begins at the present end of the log."""
+        """Begins at the end of the log, with what happened last in memory: after a start all come back at once."""
         self.position = self._forgotten = await head(self._database)
+        self._recent = await newest_events(self._database, self.position, min(REMEMBERED_AT_START, self._remembered))
+        if self._recent:
+            self._forgotten = self._recent[0].place
         self._database.after_commit.append(self._told)
         self._task = asyncio.create_task(self._run(), name="event-log-tail")
         return self

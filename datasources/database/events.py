@@ -129,6 +129,15 @@ def _head(dialect: str) -> Select[Any]:
     )
 
 
+_NEWEST: Select[Any] = (
+    select(*COLUMNS)
+    .where(
+        tuple_(events.c.tx, events.c.position)
+        <= tuple_(bindparam("until_tx", type_=Big), bindparam("until_position", type_=Big))
+    )
+    .order_by(desc(events.c.tx), desc(events.c.position))
+    .limit(bindparam("limit"))
+)
 _HELD_BACK: Select[Any] = select(
     select(events.c.tx)
     .where(
@@ -160,6 +169,13 @@ async def all_events_after(database: Database, after: EventPosition, limit: int)
     scope = database.unscoped("the tail reads the log once for all organizations")
     parameters = {"after_tx": after.tx, "after_position": after.position, "limit": limit}
     return await scope.fetch(_after(scope.dialect, one_organization=False), EventRow, parameters)
+
+
+async def newest_events(database: Database, until: EventPosition, limit: int) -> list[EventRow]:
+    """The last events of all organizations up to a place, in order, at most ``limit``."""
+    scope = database.unscoped("a process that starts remembers what happened last")
+    parameters = {"until_tx": until.tx, "until_position": until.position, "limit": limit}
+    return (await scope.fetch(_NEWEST, EventRow, parameters))[::-1]
 
 
 async def head(database: Database) -> EventPosition:

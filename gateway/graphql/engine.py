@@ -21,7 +21,7 @@ from gateway.graphql.masking import RequestError
 from gateway.graphql.opened import Opened, Opening, Reader, Response, Viewer
 from gateway.graphql.payload import Payload
 from gateway.graphql.request import GraphQLRequest
-from gateway.graphql.responses import encode_result
+from gateway.graphql.responses import encode_errors, encode_result
 from schema.context import Context
 from schema.errors import BadRequest, ErrorCode
 from schema.streams import EventStream
@@ -179,7 +179,11 @@ class Engine:
 
         async def execute(value: object, viewer: Viewer) -> Response:
             context = self._make_context(viewer.principal, viewer.caller)
-            payload = await self._respond(prepared, value, context)
+            try:
+                payload = await self._respond(prepared, value, context)
+            except RequestError as refusal:
+                # Told with its cursor, so that who follows gets past it.
+                payload = Payload(encode_errors(refusal.errors), self._event_id(value))
             return Response(payload, context.depends_on_viewer)
 
         async def opening(viewer: Viewer) -> Opening:

@@ -58,11 +58,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         """Nobody answers: what waits to be sent is not waited for."""
+        closing = self.close_sent or self.transport.is_closing()  # then it has its own time for that
         super().keepalive_timeout()
-        self.loop.call_later(_ABORT_SECONDS, self.transport.abort)
+        if not closing:
+            self.loop.call_later(_ABORT_SECONDS, self.transport.abort)
 
     def _wire(self, most_waiting: int) -> Wire:
-        # The handshake is over. On a socket that stays for hours its headers would be a tenth of what that costs.
+        # The handshake is over. On a socket that stays for hours its headers would be a tenth of what that costs; the
+        # parser holds the request, too.
+        self.request.headers.clear()
+        self.response.headers.clear()
         del self.request, self.response
         return _FrameWire(self, most_waiting)
 

@@ -28,6 +28,7 @@ UNSCOPED_USES = {
     ("datasources/database/accounts.py", "a person signs in to one of their own organizations"),
     ("datasources/database/events.py", "the tail reads the log once for all organizations"),
     ("datasources/database/events.py", "the tail begins where the log ends"),
+    ("datasources/database/events.py", "a process that starts remembers what happened last"),
     ("datasources/database/events.py", "the tail learns whether an older transaction holds events back"),
     (
         "datasources/database/event_retention.py",

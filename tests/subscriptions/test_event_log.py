@@ -121,22 +121,24 @@ async def test_events_come_in_the_order_of_their_commits_and_to_their_organizati
         assert await take(ours, 4) == [f"ours {number}" for number in range(1, 5)]
 
 
+@pytest.mark.parametrize("remembered", [0, 20, 5_000])
 async def test_who_resumes_gets_what_was_missed_and_then_what_happens(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch, remembered: int
 ) -> None:
+    """From the table, from memory, or the one after the other."""
     monkeypatch.setattr(log, "BATCH", 7)
     for number in range(50):
         await write(database, str(number))
     (tenth,) = (await known(database, 10))[9:]
     async with (
-        EventLog(database, CURSORS) as events,
+        EventLog(database, CURSORS, remembered=remembered) as events,
         aclosing(events.follow(database.scoped(OURS), ALL, tenth.place)) as resumed,
     ):
         assert await take(resumed, 40) == [str(number) for number in range(10, 50)]
         await write(database, "live")
         assert await take(resumed, 1) == ["live"]
     async with (
-        EventLog(database, CURSORS) as events,
+        EventLog(database, CURSORS, remembered=remembered) as events,
         aclosing(events.follow(database.scoped(OURS), ALL, BEGINNING)) as everything,
     ):
         assert await take(everything, 51) == [*map(str, range(50)), "live"]
@@ -172,7 +174,7 @@ async def test_at_the_seam_nothing_is_missed_and_nothing_comes_twice(
             if draw.random() < 0.3:
                 await asyncio.sleep(draw.random() / 200)
 
-    async with EventLog(database, CURSORS, poll_seconds=0.05) as events:
+    async with EventLog(database, CURSORS, poll_seconds=0.05, remembered=20) as events:
 
         async def follower(start: int) -> Follower:
             while written < start:  # noqa: ASYNC110 -- a condition for one test
