@@ -144,6 +144,8 @@ async def test_an_address_with_an_account_and_one_without_get_one_answer_and_one
     barred, gone = newcomer(gateway), newcomer(gateway)
     await change_user(database, barred.id, disabled_at=datetime.now(UTC))
     await change_user(database, gone.id, deleted_at=datetime.now(UTC))
+    # The first entry in the gateway's chain begins it, and costs more.
+    assert forget(nobody_at(gateway, "192.0.2.49"), "first.of.all@example.com") == ASKED
     counts = {}
     for number, email in enumerate((ada.email, "nobody.here@example.com", barred.email, gone.email)):
         with gateway.statements() as found:

@@ -19,6 +19,7 @@ from datasources.database.tables.metadata import metadata
 from schema.composed import Composition
 from schema.platform import OPEN_ENUMS, Platform
 from tests.contract.conftest import KEYS
+from tests.schema.furniture import furnish_webhooks
 from tests.serving import ADA, GRACE, Running, running
 
 NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
@@ -58,6 +59,19 @@ BEGET = """mutation {
 """What the demo data has none of."""
 
 
+def furnish(database_url: str, organization: str) -> None:
+    """As ``BEGET``, of what only comes about in time."""
+
+    async def run() -> None:
+        database = Database(database_url)
+        try:
+            await furnish_webhooks(database, organization)
+        finally:
+            await database.close()
+
+    asyncio.run(run())
+
+
 def ids_by_prefix(database_url: str, tables: list[MetaData], organization: str) -> dict[str, str]:
     """An id of each kind that an organization has, whatever table it stands in."""
 
@@ -86,6 +100,7 @@ def test_every_type_with_an_id_is_found_by_it(
     tables = [metadata, *(each.branch.metadata for each in registry.values() if each.branch and each.branch.metadata)]
     organization = viewer["organization"]["id"]
     everything.data(BEGET, as_=ADA)
+    furnish(everything.database_url, organization)
     found = ids_by_prefix(everything.database_url, list(dict.fromkeys(tables)), organization)
     found["usr"] = viewer["viewer"]["id"]
     prefixes = sorted(composition.nodes)

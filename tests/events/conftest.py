@@ -19,7 +19,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         yield f"sqlite:///{path}"
     else:
         server: PostgresServer = request.getfixturevalue("postgres")
-        with server.database(like=server.template("two organizations", tables)) as found:
+        with server.database(like=server.template("event log of two organizations", tables)) as found:
             yield found
 
 
@@ -35,7 +35,7 @@ async def database(url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def overlapping_url(postgres: PostgresServer) -> Iterator[str]:
     """A database where transactions overlap."""
-    with postgres.database(like=postgres.template("two organizations", tables)) as found:
+    with postgres.database(like=postgres.template("event log of two organizations", tables)) as found:
         yield found
 
 

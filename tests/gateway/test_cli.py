@@ -48,8 +48,8 @@ def test_from_an_empty_folder_to_a_gateway_and_back(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "var" / "secret-keys").stat().st_mode) == 0o600
 
     for arguments in (("serve",), ("db", "seed")):
-        refused(run(tmp_path, *arguments), "the database lacks 6 migrations", "tributary db migrate")
-    assert run(tmp_path, "db", "migrate").stdout == "6 migrations applied.\n"
+        refused(run(tmp_path, *arguments), "the database lacks 7 migrations", "tributary db migrate")
+    assert run(tmp_path, "db", "migrate").stdout == "7 migrations applied.\n"
     seeded = run(tmp_path, "db", "seed", "--scale", "1", "--password", "a pass phrase", PLATFORMS="billing")
     assert seeded.returncode == 0, seeded
     assert "a pass phrase" not in seeded.stdout + seeded.stderr
@@ -66,7 +66,7 @@ def test_from_an_empty_folder_to_a_gateway_and_back(tmp_path: Path) -> None:
     assert run(tmp_path, "db", "migrate").stdout == "The database is up to date.\n"
     refused(run(tmp_path, "db", "reset"), "Say --yes")
     assert run(tmp_path, "db", "reset", "--yes").returncode == 0
-    assert run(tmp_path, "db", "migrate").stdout == "6 migrations applied.\n"
+    assert run(tmp_path, "db", "migrate").stdout == "7 migrations applied.\n"
 
 
 def test_the_schema_is_printed_as_it_is_committed(tmp_path: Path) -> None:

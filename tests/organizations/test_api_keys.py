@@ -192,7 +192,8 @@ async def test_a_key_that_is_revoked_is_over_at_once_also_where_it_is_open(acme:
         assert program.sees() == REFUSED
         assert (await closed(socket))[0] == 4403
         assert (await said(beside))["data"]["organization"] == {"id": acme.id}
-    assert owner.do("revokeApiKey", id=program.id)["apiKey"] == first
+    again = owner.do("revokeApiKey", id=program.id)["apiKey"]
+    assert again | {"lastUsedAt": None} == first | {"lastUsedAt": None}  # which is written a moment after the use
     assert len(await acme.audited("key.revoked")) == 1
 
 

@@ -35,7 +35,7 @@ beforeEach(async () => {
     timezoneId: "Asia/Kathmandu",
     permissions: ["clipboard-read", "clipboard-write"],
   });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(60_000); // a machine that does other things, too
   page = await context.newPage();
   complaints = [];
   page.on("pageerror", (error) => complaints.push(error.message));
@@ -53,7 +53,7 @@ const state = (word, where = page) => where.locator(".state", { hasText: word })
 const copied = () => page.evaluate(() => navigator.clipboard.readText());
 
 async function until(condition, what) {
-  for (const end = Date.now() + 10_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 30))) {
+  for (const end = Date.now() + 60_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 30))) {
     if (await condition()) return;
   }
   assert.fail(`never: ${what}`);

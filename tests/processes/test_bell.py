@@ -109,7 +109,7 @@ async def test_processes_that_are_woken_read_once_each(database_of_three: str, f
             database.observers.append(seen.append)
         for writer in databases:
             await write_one(writer, logs)
-        assert [sum("FROM events" in statement for statement in seen) for seen in read] == [3, 3, 3]
+        assert [sum("events.data" in statement for statement in seen) for seen in read] == [3, 3, 3]
 
 
 async def write_one(database: Database, logs: Sequence[EventLog]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from datasources.database.tables.gateway import organizations
 from datasources.keyring import Keyring
 from tests.servers.postgres import PostgresServer
 from tests.webhooks.delivery.receiver import Receiver, receiving
-from tests.webhooks.delivery.world import OTHERS, OURS, START, Clock, World, opened
+from tests.webhooks.delivery.world import OTHERS, OURS, Clock, World, opened
 
 
 def _two_organizations(url: str) -> None:
@@ -22,7 +23,7 @@ def _two_organizations(url: str) -> None:
         await upgrade(database, BUILT_IN[:1])
         async with database.unscoped("tests make organizations").transaction() as transaction:
             rows = [
-                {"id": each, "name": each, "slug": each, "capabilities": [], "created_at": START}
+                {"id": each, "name": each, "slug": each, "capabilities": [], "created_at": datetime.now(UTC)}
                 for each in (OURS, OTHERS)
             ]
             await transaction.insert(organizations, rows)

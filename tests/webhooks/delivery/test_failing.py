@@ -1,7 +1,7 @@
 """What an endpoint does not take is tried again, ever more rarely, for 72 hours; who takes nothing is let alone."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
@@ -11,7 +11,7 @@ from datasources.database.webhooks import resume_endpoint
 from datasources.webhooks.post import Answer
 from subscriptions import webhooks as sending
 from subscriptions.webhooks import AT_ONCE, AT_ONCE_OF_ONE, PAUSES, NoBody, asked_to_wait, pause_after
-from tests.webhooks.delivery.world import OTHERS, OURS, START, World, opened, until
+from tests.webhooks.delivery.world import OTHERS, OURS, World, opened, until
 
 pytestmark = pytest.mark.anyio
 SECOND = timedelta(seconds=1)
@@ -47,10 +47,10 @@ async def test_what_fails_is_tried_again_as_the_same_delivery_until_it_is_given_
             world.pass_(SECOND)
         assert (row["status"], row["next_attempt_at"]) == ("FAILED", None)
         # The last attempt is made when the time is over, neither before nor after.
-        assert row["settled_at"] - START == GIVE_UP
+        assert row["settled_at"] - world.clock.start == GIVE_UP
         assert len(PAUSES) < attempt < 30
         stored = await world.stored(made.id)
-        assert (stored["status"], stored["failing_since"]) == ("PAUSED_AFTER_FAILURES", START)
+        assert (stored["status"], stored["failing_since"]) == ("PAUSED_AFTER_FAILURES", world.clock.start)
         # What happens from now on waits, untried.
         (later,) = await world.happen()
         found = await world.until_deliveries(lambda found: len(found) == 2)
@@ -96,7 +96,7 @@ async def test_a_receiver_that_asks_for_time_gets_it(world: World) -> None:
     await world.endpoint(path="/hook")
     world.receiver.answers["/hook"] = [
         "429 Slow\r\nretry-after: 3600",
-        f"503 Away\r\nretry-after: {format_datetime(START + timedelta(hours=3), usegmt=True)}",
+        f"503 Away\r\nretry-after: {format_datetime(world.clock.start + timedelta(hours=3), usegmt=True)}",
         "429 Slow\r\nretry-after: 99999999999",
         "503 Away\r\nretry-after: soon",
         "500 Sorry\r\nretry-after: 3600",
@@ -126,7 +126,7 @@ def test_pauses_are_as_promised_and_differ() -> None:
     ]
     assert len({pause_after(1) for _ in range(20)}) > 1
     for text in ("", "-1", "1.5", "Fri, 99 Foo", "٣", "Mon, 01 Jan 2001 00:00:00 GMT"):
-        assert asked_to_wait(Answer(503, text), START) == timedelta()
+        assert asked_to_wait(Answer(503, text), datetime.now(UTC)) == timedelta()
 
 
 async def test_who_is_gone_is_asked_no_more_until_it_is_resumed(world: World) -> None:
@@ -267,11 +267,11 @@ async def test_what_was_settled_is_forgotten_and_what_waited_too_long_given_up(w
         await world.until_settled(1, "FAILED")
         waiting = [row for row in await world.deliveries(made.id) if row["status"] == "PENDING"]
         assert len(waiting) == 1
-    await tidy(world.database, START + GIVE_UP - SECOND)
+    await tidy(world.database, world.clock.start + GIVE_UP - SECOND)
     assert len([row for row in await world.deliveries(made.id) if row["status"] == "PENDING"]) == 1
-    await tidy(world.database, START + GIVE_UP + 8 * SECOND)
+    await tidy(world.database, world.clock.start + GIVE_UP + 8 * SECOND)
     found = await world.deliveries()
     assert sorted(row["status"] for row in found) == ["DELIVERED", "FAILED", "FAILED"]
     assert next(row["error"] for row in found if row["id"] == waiting[0]["id"])
-    await tidy(world.database, START + KEEP + 8 * SECOND)
+    await tidy(world.database, world.clock.start + KEEP + 8 * SECOND)
     assert [row["id"] for row in await world.deliveries()] == [waiting[0]["id"]]

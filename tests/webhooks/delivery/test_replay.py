@@ -6,7 +6,7 @@ import pytest
 
 from datasources.database.events import EventPosition, events_by_id
 from datasources.database.webhook_deliveries import GIVE_UP, replay
-from tests.webhooks.delivery.world import OTHERS, OURS, START, World
+from tests.webhooks.delivery.world import OTHERS, OURS, World
 
 pytestmark = pytest.mark.anyio
 MANY = 10_000
@@ -101,5 +101,5 @@ async def test_ten_thousand_are_replayed_by_the_database_alone(world: World) -> 
     assert [row["event_id"] for row in found] == events[1:]
     assert len({row["id"] for row in found}) == MANY - 1
     assert {(row["sequence"], row["next_attempt_at"], row["give_up_at"]) for row in found} == {
-        (None, START, START + GIVE_UP)
+        (None, world.clock.start, world.clock.start + GIVE_UP)
     }

@@ -28,16 +28,14 @@ from tests.webhooks.delivery.receiver import Receiver
 PATIENCE_SECONDS = 60.0
 """How long a test waits for what should come at once; no test measures time."""
 OURS, OTHERS = "org_ours", "org_others"
-START = datetime.now(UTC)
-"""Near enough to now for the time stamps that a receiver takes."""
 LOOPBACK = ("127.0.0.0/8",)
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that moves when it is told to; it starts near enough to now for the time stamps that a receiver takes."""
 
     def __init__(self) -> None:
-        self.now = START
+        self.start = self.now = datetime.now(UTC)
 
     def __call__(self) -> datetime:
         return self.now
