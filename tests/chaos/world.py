@@ -34,6 +34,7 @@ _CHANGED = "orderChanged(after: $after{more}) {{ id cursor from to {selection}}}
 _CHANGES = _CHANGED.format(more="", selection="")
 _OF_BUSINESS = _CHANGED.format(more=", businessId: $business", selection="")
 _OF_ORDER = _CHANGED.format(more=", orderId: $order", selection="order { id status } ")
+_TYPE = "events(after: $after, filter: {types: [$type]}) { id cursor }"
 _SECURITY = "securityEvent(after: $after, minRisk: $risk) { id cursor }"
 
 
@@ -51,7 +52,7 @@ class Ask:
             at_least = RISKS.index(self.variables["risk"])
             return event.type == SECURITY_EVENT and RISKS.index(event.data["risk"]) >= at_least
         return (
-            event.type == "OrderChanged"
+            event.type == self.variables.get("type", "OrderChanged")
             and self.variables.get("business") in (None, event.business_id)
             and self.variables.get("order") in (None, event.subject_id)
         )
@@ -71,6 +72,11 @@ def of_business(business_id: str) -> Ask:
 def of_order(order_id: str) -> Ask:
     """One order, which is read at each event."""
     return Ask("order", f"subscription ($after: String, $order: ID) {{ {_OF_ORDER} }}", {"order": order_id})
+
+
+def of_type(name: str) -> Ask:
+    """The events of a type, which only those may name who may read it."""
+    return Ask("events", f"subscription ($after: String, $type: String!) {{ {_TYPE} }}", {"type": name})
 
 
 def security(risk: str) -> Ask:
@@ -106,8 +112,9 @@ class Organization:
         """Something that the person may follow."""
         kinds = [changes(), of_business(draw.choice(self.businesses)), of_order(draw.choice(self.orders)[0])]
         if person.may_read_audit:
-            return draw.choices([*kinds, security(draw.choice(RISKS))], (2, 2, 2, 4))[0]
-        return draw.choices(kinds, (4, 4, 2))[0]
+            kinds += [security(draw.choice(RISKS)), of_type(SECURITY_EVENT)]
+            return draw.choices(kinds, (2, 2, 2, 3, 2))[0]
+        return draw.choices([*kinds, of_type("OrderChanged")], (3, 4, 2, 1))[0]
 
 
 @dataclass(frozen=True)
