@@ -63,7 +63,8 @@ class EventLog:
 
     ``poll_seconds``: how long an event of another process can go unnoticed. ``pause_seconds``: for how long it lets
     events gather after it has handed out some, so that many go out together when many happen. ``queue_size``: how many
-    events a follower may lag behind before it is let go. ``remembered``: how many it keeps for those who come back.
+    events wait in memory for one follower, or for one group of them. ``remembered``: how many it keeps for those who
+    come back.
     """
 
     def __init__(

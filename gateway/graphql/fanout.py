@@ -3,12 +3,13 @@
 A group is of one selection, one set of variables (but for where to begin), one organization and one set of scopes.
 What depends on the person who asks is executed once for each person: whether it does, the execution itself has seen.
 A follower that resumes replays by itself up to where its group stands, then joins it, within one step of the loop:
-nothing is missed at the seam, and nothing comes twice.
+nothing is missed at the seam, and nothing comes twice. A group that has no room for all that happens reads it from the
+log again when its turn comes; only a client that does not take what it is given is let go.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -20,6 +21,7 @@ from gateway.graphql.opened import Opened, Opening, Person, Reader, Response, Vi
 from gateway.graphql.payload import Batch, Payload
 from gateway.graphql.shared_execution import SharedExecution
 from schema.errors import CursorTooOld, FellTooFarBehind
+from schema.streams import EventStream
 from subscriptions.log import TooOld
 
 AT_ONCE = 16
@@ -55,6 +57,8 @@ class Group:
         self._present: dict[Follower, Viewer] = {}
         self._on_the_way = 0
         self._waiting: deque[EventRow] = deque()
+        self._skipped: EventPosition | None = None
+        """Up to here it had no room for what happened, and reads it from the log again."""
         self._handed_out = stream.log.position
         self._executions = SharedExecution(opened)
         self._task: asyncio.Task[None] | None = None
@@ -90,6 +94,12 @@ class Group:
         """Lets a follower go."""
         if self._present.pop(follower, None) is not None:
             self._close_if_empty()
+
+    def refusal(self, error: Exception) -> RequestError:
+        """What followers are told of a failure."""
+        if isinstance(error, TooOld):
+            error = CursorTooOld(self.cursor(error.oldest))
+        return error if isinstance(error, RequestError) else RequestError.of_exception(error)
 
     async def response(self, event: EventRow, viewer: Viewer) -> Response:
         """What an event comes to for somebody; executed once however many ask, at whatever time."""
@@ -127,37 +137,50 @@ class Group:
         self._waiting.extend(wanted)
         if len(self._waiting) > self._stream.log.queue_size:
             self._waiting.clear()
-            for follower in tuple(self._present):
-                follower.fall_behind()
-            self._handed_out = events[-1].place
+            self._skipped = events[-1].place
 
     async def _run(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting or self._skipped is not None:
                 if self._stream.every is not None:
-                    place = await self._refresh(self._stream.every)
+                    await self._refresh(self._stream.every)
+                elif (until := self._skipped) is not None:
+                    await self._catch_up(until)
                 else:
-                    place = await self._hand_out()
-                self._handed_out = max(self._handed_out, place)
+                    await self._hand_out([self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))])
         except Exception as error:  # noqa: BLE001 -- told to all who follow, and logged where it is masked
             self._waiting.clear()
+            self._skipped = None
             self._fail(error)
         finally:
             self.idle.set()
 
     def _fail(self, error: Exception) -> None:
-        refusal = error if isinstance(error, RequestError) else RequestError.of_exception(error)
+        refusal = self.refusal(error)
         for follower in tuple(self._present):
             follower.end(refusal)
 
-    async def _hand_out(self) -> EventPosition:
-        """Executes what comes next, as often as persons make that necessary; returns the place of the last event."""
-        events = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
-        if not self._present:
-            return events[-1].place
+    async def _catch_up(self, until: EventPosition) -> None:
+        """Hands out what it had no room for. What happens meanwhile waits, or is skipped in its turn."""
+        async with aclosing(_replayed(self._stream, self._handed_out, until)) as missed:
+            async for events in missed:
+                if not self._present:
+                    break  # who is on the way reads it by itself
+                await self._hand_out(events)
+        self._handed_out = until
+        if self._skipped == until:
+            self._skipped = None
+
+    async def _hand_out(self, events: Sequence[EventRow]) -> None:
+        """Executes what comes next, as often as persons make that necessary, and gives it to all."""
+        places = [event.place for event in events]
+        if self._present:
+            await self._give(events, places)
+        self._handed_out = places[-1]
+
+    async def _give(self, events: Sequence[EventRow], places: Sequence[EventPosition]) -> None:
         some = next(iter(self._present.values()))
         found = await asyncio.gather(*(self.response(event, some) for event in events))
-        places = [event.place for event in events]
         first, last = places[0], places[-1]
         batches: dict[Person, Batch] = {some.person: Batch([each.payload for each in found])}
         shared = not any(each.personal for each in found)
@@ -175,10 +198,9 @@ class Group:
             rest = batch if follower.last < first else _after(follower.last, places, batch)
             if rest is not None and follower in self._present:
                 follower.offer(rest, last)
-        return last
 
-    async def _refresh(self, every: float) -> EventPosition:
-        """Sends the opening again, once for all events of ``every`` seconds; returns the place of the last."""
+    async def _refresh(self, every: float) -> None:
+        """Sends the opening again, once for all events of ``every`` seconds."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, self._refreshed_at + every - loop.time()))
         self._refreshed_at = loop.time()
@@ -193,7 +215,7 @@ class Group:
             number, opening = found
             if follower in self._present:
                 follower.refresh(opening.payloads, number, place)
-        return place
+        self._handed_out = max(self._handed_out, place)
 
 
 class Follower:
@@ -229,6 +251,14 @@ class Follower:
         self._opening_sent = False
         self._started = False
         self.last = EventPosition(-1, -1)
+
+    @property
+    def cursor(self) -> str | None:
+        """Where a client that has taken all that it was given would resume; ``None`` where that makes no sense."""
+        if self._group is None or self._group.opened.stream.every is not None:
+            return None
+        self._reached()
+        return self._group.cursor(self.last)
 
     def start(self, principal: Principal) -> None:
         """Begins, or goes on as ``principal``; raises RequestError when that may not be."""
@@ -307,12 +337,8 @@ class Follower:
                 self._go_on()
                 group.add(self, viewer)
             self._task = None
-        except TooOld as error:
-            self._fail(RequestError.of_exception(CursorTooOld(group.cursor(error.oldest))))
-        except RequestError as refusal:
-            self._fail(refusal)
         except Exception as error:  # noqa: BLE001 -- told to the client, and logged where it is masked
-            self._fail(RequestError.of_exception(error))
+            self._fail(group.refusal(error))
 
     async def _open(self, group: Group, viewer: Viewer) -> None:
         number, opening = await group.opening(viewer)
@@ -331,24 +357,29 @@ class Follower:
         self.end(refusal)
 
     async def _replay(self, group: Group, viewer: Viewer, until: EventPosition) -> None:
-        stream = group.opened.stream
-        async with aclosing(stream.log.replay(stream.scope, stream.interest, self.last, until)) as missed:
-            events: list[EventRow] = []
-            async for event in missed:
-                events.append(event)
-                if len(events) == AT_ONCE:
-                    await self._send(group, viewer, events)
-                    events = []
-            await self._send(group, viewer, events)
+        async with aclosing(_replayed(group.opened.stream, self.last, until)) as missed:
+            async for events in missed:
+                found = await asyncio.gather(*(group.response(event, viewer) for event in events))
+                await self._reader.room()
+                self._go_on()
+                self._reader.take(Batch([each.payload for each in found]))
+                self.last = events[-1].place
         self.last = until
 
-    async def _send(self, group: Group, viewer: Viewer, events: Sequence[EventRow]) -> None:
+
+async def _replayed(
+    stream: EventStream, after: EventPosition, until: EventPosition
+) -> AsyncGenerator[Sequence[EventRow], None]:
+    """What a stream has between two places, in batches; raises ``TooOld``."""
+    async with aclosing(stream.log.replay(stream.scope, stream.interest, after, until)) as missed:
+        events: list[EventRow] = []
+        async for event in missed:
+            events.append(event)
+            if len(events) == AT_ONCE:
+                yield events
+                events = []
         if events:
-            found = await asyncio.gather(*(group.response(event, viewer) for event in events))
-            await self._reader.room()
-            self._go_on()
-            self._reader.take(Batch([each.payload for each in found]))
-            self.last = events[-1].place
+            yield events
 
 
 def _after(last: EventPosition, places: Sequence[EventPosition], batch: Batch) -> Batch | None:

@@ -1,6 +1,8 @@
 """Server-sent events: the distinct connections mode of GraphQL over SSE.
 
-Events that have a cursor carry it as ``id:``, which a browser sends back as ``Last-Event-ID`` when it comes again.
+Events that have a cursor carry it as ``id:``, which a browser sends back as ``Last-Event-ID`` when it comes again. So
+does a sign of life of what follows the log: who has heard of nothing yet, or not for long, resumes without a gap as
+well, and from where it has come to.
 """
 
 import asyncio
@@ -123,6 +125,12 @@ class EventStream:
             raise
         self._complete()
 
+    def _heartbeat(self) -> bytes:
+        """A sign of life. An ``id:`` without data moves what a browser remembers, and is no event to anybody."""
+        # While something waits to be written, where the follower has come to is ahead of the client.
+        cursor = None if self._follower is None or self._waiting else self._follower.cursor
+        return HEARTBEAT if cursor is None else b":\nid: %b\n\n" % cursor.encode()
+
     def _put(self, frame: bytes) -> None:
         if not self._done:
             self._waiting.append(frame)
@@ -148,7 +156,7 @@ class EventStream:
         try:
             headers = (*_HEADERS, _GZIP) if self._compressor is not None else _HEADERS
             await self._send({"type": "http.response.start", "status": 200, "headers": list(headers)})
-            await self._write(HEARTBEAT)
+            await self._write(self._heartbeat())
             await self._write_all(principal, gone)
             if not gone.done():
                 rest = b"" if self._compressor is None else self._compressor.flush()
@@ -182,7 +190,7 @@ class EventStream:
             elif self._done or self._stopped:
                 return
             elif (silent_for := loop.time() - written_at) >= self._limits.heartbeat_seconds:
-                await self._write(HEARTBEAT)
+                await self._write(self._heartbeat())
                 written_at = loop.time()
             else:
                 await self._woken(min(self._limits.heartbeat_seconds - silent_for, left))

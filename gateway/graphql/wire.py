@@ -1,7 +1,8 @@
 """Writing to WebSockets: straight to the connection where the server lets us, through ASGI where it does not.
 
 ASGI sends one message at a time, each through a coroutine of its own: most of what it costs to tell many subscribers of
-one event. ``SocketProtocol`` is uvicorn's protocol with one addition: the application may write ready frames.
+one event. ``SocketProtocol`` is uvicorn's protocol with two additions: the application may write ready frames, and a
+client that breaks the protocol learns why before its connection is closed.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from gateway.graphql.payload import Batch, text_frame
 
 EXTENSION = "tributary.wire"
 _ABORT_SECONDS = 1.0
+_LISTEN_ON_SECONDS = 5.0
+_INVALID_TEXT = 1007
 
 
 class Wire(Protocol):
@@ -55,6 +58,44 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         scope = getattr(self, "scope", None)
         if scope is not None:
             scope["extensions"][EXTENSION] = self._wire
+
+    def data_received(self, data: bytes) -> None:
+        """Reads; what comes after the client has broken the protocol is thrown away."""
+        if self.conn.parser_exc is None:
+            super().data_received(data)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hands on a message; refuses text that is none."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            self.frames = [b"".join(self.frames)]
+            try:
+                self.frames[0].decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(_INVALID_TEXT, "Messages must be UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        """Tells the client what it did, and reads on until it has learned of it.
+
+        A connection that is closed while something is unread is reset, and the reset overtakes the reason.
+        """
+        sent = self.conn.close_sent
+        if self.close_sent or sent is None:
+            self.transport.close()
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": sent.code, "reason": sent.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.stop_keepalive()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(_LISTEN_ON_SECONDS, self.transport.abort)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
 
     def keepalive_timeout(self) -> None:
         """Nobody answers: what waits to be sent is not waited for."""

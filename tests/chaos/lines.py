@@ -21,8 +21,8 @@ _NEXT = b'{"id":"1","type":"next","payload":'
 class Hearer(Protocol):
     """Who is told what comes over a line."""
 
-    def opened(self) -> None:
-        """The subscription has begun: what happens from now on will come."""
+    def opened(self, place: str | None = None) -> None:
+        """The subscription has begun: what happens from now on will come; ``place``: what comes after that cursor."""
         ...
 
     def response(self, body: bytes, event_id: bytes | None) -> None:
@@ -239,8 +239,8 @@ class EventLine(Line):
                 self.hearer.ended(orjson.loads(data)["errors"])
             else:
                 self.hearer.response(data, fields.get(b"id"))
-        elif lines == [b":"]:
-            self.hearer.opened()  # comes first, once the subscription has begun
+        elif lines[0] == b":" and len(lines) - 1 == len(fields) == (b"id" in fields):
+            self.hearer.opened(fields[b"id"].decode() if fields else None)  # comes first, once it has begun
         elif fields.get(b"event") == b"complete":
             self._hang_up("completed")
         else:

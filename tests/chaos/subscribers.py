@@ -32,10 +32,12 @@ class Known:
 
 
 class Subscriber:
-    """One client. ``start`` is the cursor that it begins after; from now on when absent.
+    """One client.
 
-    ``seen`` are the cursors that it got, ``opened_at`` when the line was open over which the first of them came,
-    ``refused`` how often it was told that it may not, ``faults`` what should not have happened at all.
+    ``start`` is the cursor that it begins after; when absent it begins now, or from where it is told that it has begun.
+    ``place`` is the last cursor that it knows, of an event or of a sign of life. ``seen`` are the cursors that it got,
+    ``opened_at`` when the line was open over which the first of them came, ``refused`` how often it was told that it
+    may not, ``faults`` what should not have happened at all.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Subscriber:
         self.person = person
         self.ask = ask
         self.start = start
+        self.place: str | None = None
         self.over_socket = over_socket
         self.seen: list[bytes] = []
         self.opened_at: float | None = None
@@ -71,7 +74,7 @@ class Subscriber:
             while True:
                 line = self._next_line()
                 refused = self.refused
-                self._tell(f"asks after {self.seen[-1].decode()[:8] if self.seen else self.start}")
+                self._tell(f"asks after {(self.place or self.start or 'nothing')[:8]}")
                 try:
                     await self._loop.create_connection(lambda line=line: line, "127.0.0.1", port)  # type: ignore[misc]
                 except OSError:
@@ -98,10 +101,10 @@ class Subscriber:
             self._loop.call_later(1.0, self._line.cut)
 
     def _next_line(self) -> Line:
-        after = self.seen[-1].decode() if self.seen else self.start
+        after = self.place or self.start
         if self.over_socket:
             return SocketLine(self, self.person.token, self.ask.query, {**self.ask.variables, "after": after})
-        by_header = self.number % 4 == 1 and bool(self.seen)
+        by_header = self.number % 4 == 1 and self.place is not None
         variables = {**self.ask.variables, "after": self.start if by_header else after}
         return EventLine(
             self,
@@ -116,8 +119,12 @@ class Subscriber:
         """The id of the event that a cursor came with."""
         return self._known.events.get(cursor)
 
-    def opened(self) -> None:
+    def opened(self, place: str | None = None) -> None:
         """Its line is open; the first that counts is the one over which the first event comes."""
+        if place is not None:
+            self.place = place
+            if self.start is None and not self.seen:
+                self.start = place
         if not self.is_open:
             self.is_open = True
             self._tell("is open")
@@ -141,6 +148,7 @@ class Subscriber:
             if not self.is_open:
                 self.opened_at = None  # it came before there was a sign that the line is open
         self.seen.append(found)
+        self.place = found.decode()
 
     def ended(self, errors: list[dict[str, Any]]) -> None:
         """Notes that it was refused, or let go."""

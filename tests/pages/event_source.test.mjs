@@ -55,12 +55,12 @@ test("what the line swallowed comes after it, each event once", async () => {
     });
     await page.waitForFunction(() => window.opened === 1);
     for (const [index, orderId] of orders.entries()) {
-      if (index === 3 || index === 7) proxy.cut();
+      // The first time before anything has happened: the sign of life that a stream begins with has a cursor, too.
+      if (index === 0 || index === 3 || index === 7) proxy.cut();
       const cancel = `mutation ($input: CancelOrderInput!) { cancelOrder(input: $input) { userErrors { message } } }`;
       let answer;
       do answer = await ask(page, cancel, { input: { orderId } }).catch(() => undefined);
       while (!answer);
-      if (index === 0) await page.waitForFunction(() => window.heard.length === 1); // from here on it has a cursor
     }
     await page.waitForFunction((count) => window.heard.length >= count, ORDERS, { timeout: 30_000 });
     const heard = await page.evaluate(() => window.heard);

@@ -188,6 +188,10 @@ class Client:
     def end(self, refusal: RequestError) -> None:
         assert not self.stopped
         assert self.ended is None
+        extensions = refusal.errors[0]["extensions"]
+        assert isinstance(extensions, dict)
+        if extensions["code"] == "RATE_LIMITED":
+            assert self.slow, "who takes all that it is given is never let go, however much happens at once"
         self.ended = refusal
 
 

@@ -9,14 +9,16 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from tests.orders.desk import Desk, desk_at
+from datasources.database.engine import Database
+from datasources.database.events import NewEvent, append_event
+from tests.orders.desk import Desk, desk_at, organization_of
 from tests.serving import ADA, Running, running
-from tests.subscriptions.streams import over_socket
+from tests.subscriptions.streams import TRANSPORTS, Subscribe, over_socket
 from tests.subscriptions.test_order_changed import changes, settled
 
 pytestmark = pytest.mark.anyio
 
-QUEUE = 8
+QUEUE, BURST = 8, 300
 # Each event is answered with half a megabyte, so that what lies between client and server fills quickly.
 _LARGE = " ".join(f"n{number}: order {{ history {{ note }} }}" for number in range(250))
 LARGE = f"subscription {{ orderChanged {{ cursor order {{ id }} {_LARGE} }} }}"
@@ -77,3 +79,28 @@ async def test_a_client_that_does_not_read_is_told_where_to_resume_and_gets_the_
             rest = [event["order"]["id"] for event in await changes(resumed, 40 - len(seen))]
         assert seen + rest == orders
         await settled(patient, 0)
+
+
+@pytest.mark.parametrize("subscribe", TRANSPORTS.values(), ids=TRANSPORTS)
+async def test_a_burst_that_is_larger_than_what_waits_in_memory_ends_nobody(
+    patient: Running, subscribe: Subscribe, database_url: str
+) -> None:
+    """As an import of a platform writes it: hundreds of events in one transaction, of another process."""
+    async with desk_at(patient) as desk:
+        order_id = await desk.new_order()
+    database = Database(database_url)
+    organization_id = await organization_of(database, ADA)
+    try:
+        async with subscribe(patient, ADA, {"orderId": order_id}) as stream:
+            await settled(patient, 1)
+            for _ in range(2):
+                async with database.scoped(organization_id).transaction() as transaction:
+                    for number in range(BURST):
+                        data = {"from": "PENDING", "to": ("PAID", "REJECTED")[number % 2]}
+                        await append_event(transaction, NewEvent("messaging", "OrderChanged", order_id, None, data))
+            told = await changes(stream, 2 * BURST)
+        assert [event["to"] for event in told] == ["PAID", "REJECTED"] * BURST
+        assert len({event["cursor"] for event in told}) == 2 * BURST
+    finally:
+        await database.close()
+    await settled(patient, 0)

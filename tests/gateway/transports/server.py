@@ -166,7 +166,7 @@ class Events:
 
     async def next(self) -> str | None:
         """The next frame that is no heartbeat."""
-        while (frame := await self.frame()) == ":":
+        while (frame := await self.frame()) is not None and frame.startswith(":"):
             pass
         return frame
 

@@ -52,7 +52,7 @@ class Stream:
                 self.bytes += len(chunk)
                 self._content += chunk if self._decompressor is None else self._decompressor.decompress(chunk)
             frame, _, self._content = self._content.partition(b"\n\n")
-            if frame != b":":
+            if not frame.startswith(b":"):
                 return frame.decode()
 
 

@@ -1,14 +1,23 @@
 """Followers of the log on the wire: what they are told while their rights change, and whose events they get."""
 
+import asyncio
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from starlette.types import Message
 
+from auth.principal import Principal
+from gateway.graphql import Limits
+from gateway.graphql.fanout import Follower
+from gateway.graphql.payload import Batch, Payload
+from gateway.graphql.sse import EventStream
 from tests.gateway.transports.graphql_socket import GraphQLSocket, ready_socket
-from tests.gateway.transports.live import Live, live
-from tests.gateway.transports.server import Events, until
+from tests.gateway.transports.live import ACME, Live, LiveDoorman, live
+from tests.gateway.transports.sample import Probe
+from tests.gateway.transports.server import PATIENCE_SECONDS, Events, until
 
 pytestmark = pytest.mark.anyio
 
@@ -189,3 +198,128 @@ async def test_an_observer_that_fails_holds_up_nobody(server: Live) -> None:
         await until(lambda: server.endpoint.live == 1)
         noted = await server.note("a")
         assert [await told(client)] == noted
+
+
+def id_of(frame: str | None) -> str | None:
+    """The ``id:`` of a frame."""
+    assert frame is not None
+    return next((line.removeprefix("id: ") for line in frame.split("\n") if line.startswith("id: ")), None)
+
+
+async def test_a_stream_that_has_heard_of_nothing_yet_is_resumed_without_a_gap(server: Live) -> None:
+    await server.note("before it began")
+    async with server.events(NOTED, **ADA) as stream:
+        begun = id_of(await stream.frame())
+    assert begun == server.cursor(1)
+    await until(lambda: server.endpoint.live == 0)
+    missed = await server.note("one", "two")
+    async with server.events(NOTED, **ADA, last_event_id=begun) as stream:
+        assert id_of(await stream.frame()) == begun
+        assert [await streamed(stream) for _ in missed] == missed
+
+
+async def test_a_sign_of_life_moves_past_what_is_not_for_the_client() -> None:
+    with live(Limits(heartbeat_seconds=0.02)) as server:
+        async with server.events(MINE, **ADA) as stream:
+            await stream.frame()
+            (last,) = await server.note("of somebody else", about="eve")
+            while id_of(frame := await stream.frame()) != server.cursor(last):
+                assert frame == f":\nid: {server.cursor(0)}"
+        assert server.executed == []
+        await until(lambda: server.endpoint.live == 0)
+
+
+async def test_a_sign_of_life_is_never_ahead_of_what_has_come() -> None:
+    with live(Limits(heartbeat_seconds=0.0005)) as server:
+        seen, signs = 0, set()
+        async with server.events(NOTED, **ADA) as stream:
+            await stream.frame()
+            for _ in range(60):
+                numbers = await server.note("one", "two", "three")
+                while seen < numbers[-1]:
+                    frame = await stream.frame()
+                    assert frame is not None
+                    if frame.startswith(":"):
+                        place = server.log.cursors.decode(ACME, id_of(frame) or "")
+                        assert place is not None
+                        assert place.position <= seen
+                        signs.add(place.position)
+                    else:
+                        seen = data_of(frame)["data"]["noted"]["number"]
+        assert len(signs) > 1, "there was no sign of life between events: nothing was shown"
+
+
+async def test_a_stream_that_opens_with_something_waiting_does_not_say_that_it_was_sent() -> None:
+    sent: list[bytes] = []
+    left = asyncio.Event()
+
+    async def receive() -> Message:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            stream.take(Batch([Payload(b"{}", "c-1")]))  # it happens while the head is being sent
+        else:
+            sent.append(message["body"])
+            if len(sent) == 2:
+                left.set()
+
+    stream = EventStream(receive, send, Limits(), LiveDoorman(Probe()))
+    follower = cast("Follower", SimpleNamespace(cursor="c-1", suspend=lambda: None))
+    await stream.follow(lambda _: follower, Principal())
+    assert sent[:2] == [b":\n\n", b"id: c-1\nevent: next\ndata: {}\n\n"]
+
+
+async def handshake(server: Live) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A socket of a client that says what no library lets it say."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    lines = [
+        "GET /graphql HTTP/1.1",
+        "host: 127.0.0.1",
+        "connection: upgrade",
+        "upgrade: websocket",
+        "sec-websocket-version: 13",
+        "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
+        "sec-websocket-protocol: graphql-transport-ws",
+    ]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    return reader, writer
+
+
+async def close_frame(reader: asyncio.StreamReader) -> tuple[int, str]:
+    """The code and the reason of the frame that comes next, after which the connection ends."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        kind, length = await reader.readexactly(2)
+        content = await reader.readexactly(length)
+        assert await reader.read() == b""
+    assert kind == 0x88
+    return int.from_bytes(content[:2]), content[2:].decode()
+
+
+async def test_a_client_that_breaks_the_protocol_learns_how_even_if_it_has_more_to_say(server: Live) -> None:
+    reader, writer = await handshake(server)
+    length = 20 << 20
+    writer.write(b"\x81\xff" + length.to_bytes(8) + bytes(4))
+    for _ in range(20):
+        writer.write(bytes(1 << 20))
+        await writer.drain()
+    code, reason = await close_frame(reader)
+    assert code == 1009
+    assert "20971520 bytes" in reason
+    writer.close()
+    await until(lambda: server.endpoint.live == 0)
+
+
+@pytest.mark.parametrize("frames", [(b"\x81\x82\0\0\0\0\xff\xfe",), (b"\x01\x81\0\0\0\0{", b"\x80\x81\0\0\0\0\xc3")])
+async def test_text_that_is_none_is_the_clients_mistake(
+    server: Live, frames: Sequence[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await handshake(server)
+    for frame in frames:
+        writer.write(frame)
+    assert await close_frame(reader) == (1007, "Messages must be UTF-8")
+    writer.close()
+    await until(lambda: server.endpoint.live == 0)
+    assert not [record for record in caplog.records if record.levelname in {"ERROR", "WARNING"}]
