@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from contextlib import aclosing
 from functools import partial
+from itertools import islice
 
 from auth.caller import Caller
 from auth.principal import Principal
@@ -24,8 +25,8 @@ from schema.errors import CursorTooOld, FellTooFarBehind
 from schema.streams import EventStream
 from subscriptions.log import TooOld
 
-AT_ONCE = 16
-"""Events that a group executes at the same time."""
+AT_ONCE, PERSONS_AT_ONCE = 16, 4
+"""Events that a group executes at the same time, and for how many persons where answers depend on them."""
 
 
 class Fanout:
@@ -101,9 +102,9 @@ class Group:
             error = CursorTooOld(self.cursor(error.oldest))
         return error if isinstance(error, RequestError) else RequestError.of_exception(error)
 
-    async def response(self, event: EventRow, viewer: Viewer) -> Response:
-        """What an event comes to for somebody; executed once however many ask, at whatever time."""
-        return await self._executions.response(event, viewer)
+    async def responses(self, events: Sequence[EventRow], viewer: Viewer) -> Sequence[Response]:
+        """What events come to for somebody; executed once however many ask, at whatever time."""
+        return await asyncio.gather(*(self._executions.response(event, viewer) for event in events))
 
     async def opening(self, viewer: Viewer) -> tuple[int, Opening]:
         """What it begins with for somebody, and the number of this reading: what has a higher one is no older."""
@@ -180,7 +181,7 @@ class Group:
 
     async def _give(self, events: Sequence[EventRow], places: Sequence[EventPosition]) -> None:
         some = next(iter(self._present.values()))
-        found = await asyncio.gather(*(self.response(event, some) for event in events))
+        found = await self.responses(events, some)
         first, last = places[0], places[-1]
         batches: dict[Person, Batch] = {some.person: Batch([each.payload for each in found])}
         shared = not any(each.personal for each in found)
@@ -190,9 +191,10 @@ class Group:
 
         # Whoever joins while this waits is to get these events too.
         while wanting := {person(each): each for each in self._present.values() if person(each) not in batches}:
-            for who, viewer in wanting.items():
-                found = await asyncio.gather(*(self.response(event, viewer) for event in events))
-                batches[who] = Batch([each.payload for each in found])
+            some_of_them = dict(islice(wanting.items(), PERSONS_AT_ONCE))
+            responses = (self.responses(events, viewer) for viewer in some_of_them.values())
+            for who, theirs in zip(some_of_them, await asyncio.gather(*responses), strict=True):
+                batches[who] = Batch([each.payload for each in theirs])
         for follower, viewer in tuple(self._present.items()):
             batch = batches[person(viewer)]
             rest = batch if follower.last < first else _after(follower.last, places, batch)
@@ -359,7 +361,7 @@ class Follower:
     async def _replay(self, group: Group, viewer: Viewer, until: EventPosition) -> None:
         async with aclosing(_replayed(group.opened.stream, self.last, until)) as missed:
             async for events in missed:
-                found = await asyncio.gather(*(group.response(event, viewer) for event in events))
+                found = await group.responses(events, viewer)
                 await self._reader.room()
                 self._go_on()
                 self._reader.take(Batch([each.payload for each in found]))
