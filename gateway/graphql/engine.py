@@ -21,7 +21,7 @@ from gateway.graphql.masking import RequestError
 from gateway.graphql.opened import Opened, Opening, Reader, Response, Viewer
 from gateway.graphql.payload import Payload
 from gateway.graphql.request import GraphQLRequest
-from gateway.graphql.responses import encode_errors, encode_result
+from gateway.graphql.responses import encode_errors, encode_result, trimmed
 from schema.context import Context
 from schema.errors import BadRequest, ErrorCode
 from schema.streams import EventStream
@@ -183,7 +183,7 @@ class Engine:
                 payload = await self._respond(prepared, value, context)
             except RequestError as refusal:
                 # Told with its cursor, so that who follows gets past it.
-                payload = Payload(encode_errors(refusal.errors), self._event_id(value))
+                payload = Payload(trimmed(encode_errors(refusal.errors)), self._event_id(value))
             return Response(payload, context.depends_on_viewer)
 
         async def opening(viewer: Viewer) -> Opening:
@@ -196,7 +196,8 @@ class Engine:
         return Opened(key, stream, execute, opening)
 
     async def _respond(self, prepared: Prepared, value: object, context: ContextLike) -> Payload:
-        return Payload(encode_result(await execute_event(prepared, value, context)), self._event_id(value))
+        body = encode_result(await execute_event(prepared, value, context))
+        return Payload(trimmed(body), self._event_id(value))
 
     def _require_room(self, principal: Principal, caller: Caller) -> None:
         wait = None if self._admit is None else self._admit(principal, caller)

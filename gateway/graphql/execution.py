@@ -50,6 +50,9 @@ async def execute_event(prepared: Prepared, value: object, context: object) -> E
     """What the selection makes of one event."""
     executor = prepared.build_per_event_executor(value)
     executor.context_value = context
+    # What an event's execution has collected, graphql-core 3.3 keeps for those of later events, but by the identity of
+    # lists that each makes anew: it finds nothing there, and would grow for as long as somebody follows.
+    executor._relevant_sub_fields = {}  # noqa: SLF001
     result = execute_subscription_event(executor)
     return cast("ExecutionResult", await result if _is_awaitable(result) else result)
 
