@@ -9,7 +9,7 @@ from gateway.graphql.opened import Opened, Person, Response, Viewer
 
 _REMEMBERED, _REMEMBERED_BYTES, _REMEMBERED_SECONDS = 512, 1 << 20, 30.0
 """Of how many events, and for how long, it is kept: clients that a break has sent away come back together."""
-_OVERHEAD = 512
+_OVERHEAD = 1_024
 """Bytes of memory that one response costs beside its body."""
 
 _Running: TypeAlias = asyncio.Task[Response]
