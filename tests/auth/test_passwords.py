@@ -50,15 +50,21 @@ async def test_who_finds_the_queue_full_is_told_to_come_back(
     passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_WAITING", 2)
-    go_on = threading.Event()
-    running = [asyncio.create_task(passwords._off_the_loop(lambda: go_on.wait(60))) for _ in range(3)]
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(60)
+
+    running = [asyncio.create_task(passwords._off_the_loop(work)) for _ in range(3)]
     try:
         await asyncio.sleep(0)
         for _ in range(3):
             with pytest.raises(TooBusy) as busy:
                 await passwords.verify("x", None)
             assert busy.value.seconds > 0
-        # Who gives up waiting has not made room: the work is still to be done.
+        # Who gives up waiting has not made room: the work has begun, and is still to be done.
+        assert await asyncio.to_thread(begun.wait, 60)
         running[0].cancel()
         await asyncio.sleep(0)
         with pytest.raises(TooBusy):
