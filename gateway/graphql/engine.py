@@ -181,14 +181,22 @@ class Engine:
             context = self._make_context(viewer.principal, viewer.caller)
             try:
                 payload = await self._respond(prepared, value, context)
-            except RequestError as refusal:
+            except (RequestError, asyncio.CancelledError) as error:
+                refusal = _refusal(error)
+                if not isinstance(refusal, RequestError):
+                    raise
                 # Told with its cursor, so that who follows gets past it.
                 payload = Payload(trimmed(encode_errors(refusal.errors)), self._event_id(value))
             return Response(payload, context.depends_on_viewer)
 
         async def opening(viewer: Viewer) -> Opening:
             context = self._make_context(viewer.principal, viewer.caller)
-            values: Sequence[object] = () if stream.opening is None else await stream.opening(cast("Context", context))
+            try:
+                values: Sequence[object] = (
+                    () if stream.opening is None else await stream.opening(cast("Context", context))
+                )
+            except asyncio.CancelledError as error:
+                raise _refusal(error) from error
             responses = [await execute(value, viewer) for value in values]
             personal = context.depends_on_viewer or any(each.personal for each in responses)
             return Opening([each.payload for each in responses], personal)

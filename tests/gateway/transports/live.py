@@ -73,9 +73,11 @@ class Note:
     @strawberry.field
     @staticmethod
     async def number(root: strawberry.Parent[EventRow], info: Info) -> int:
-        """Waits while the test holds it."""
+        """Waits while the test holds it; ends as what it waits for does."""
         live = cast("LiveContext", info.context).live
         live.executed.append(root.position)
+        if root.position in live.cancelled:
+            raise asyncio.CancelledError
         while root.position in live.held:  # noqa: ASYNC110 -- the test is in another thread
             await asyncio.sleep(0.002)
         return root.position
@@ -150,6 +152,8 @@ class Live(Gateway):
         self.log = EventLog(cast("Database", None), Cursors(bytes(32)), remembered=100_000)
         self.executed: list[int] = []
         self.held: set[int] = set()
+        self.cancelled: set[int] = set()
+        """Notes for which what they wait for is cancelled, by nobody who has to do with them."""
         self.limits = limits
         self.endpoint = GraphQLEndpoint(
             sample.schema(Subscription),

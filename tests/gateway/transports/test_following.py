@@ -188,6 +188,27 @@ async def test_which_events_are_wanted_may_depend_on_the_person(server: Live) ->
         assert await ada.alive()
 
 
+async def test_a_cancellation_that_nobody_asked_for_is_a_fault_of_one_event_and_loses_no_other(
+    server: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when a resolver shares something with another request whose client has left."""
+    server.cancelled.add(2)
+    async with ready_socket(server, ADA) as client, server.events(NOTED, **ADA) as stream:
+        await client.subscribe("1", NOTED)
+        await until(lambda: server.endpoint.live == 2)
+        await server.note("a", "b", "c")
+        await client.subscribe("2", NOTED, variables={"after": server.cursor(0)})
+        replayed, lived = [], []
+        while len(replayed) + len(lived) < 6:
+            message = await client.receive()
+            (replayed if message["id"] == "2" else lived).append(message["payload"])
+        streamed = [data_of(await stream.next()) for _ in range(3)]
+    assert replayed == lived == streamed
+    assert [streamed[each]["data"]["noted"]["number"] for each in (0, 2)] == [1, 3]
+    assert streamed[1]["errors"][0]["extensions"]["code"] == "INTERNAL"
+    assert [record.message.split()[0] for record in caplog.records if record.levelname == "ERROR"] == ["Internal"]
+
+
 async def test_an_observer_that_fails_holds_up_nobody(server: Live) -> None:
     def fails(_: object) -> None:
         raise ValueError
