@@ -1,8 +1,9 @@
 """Writing to WebSockets: straight to the connection where the server lets us, through ASGI where it does not.
 
 ASGI sends one message at a time, each through a coroutine of its own: most of what it costs to tell many subscribers of
-one event. ``SocketProtocol`` is uvicorn's protocol with two additions: the application may write ready frames, and a
-client that breaks the protocol learns why before its connection is closed.
+one event. ``SocketProtocol`` is uvicorn's protocol with three additions: the application may write ready frames, a
+client that breaks the protocol learns why before its connection is closed, and none has anything kept that it does not
+read, or a connection that nobody looks after.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ EXTENSION = "tributary.wire"
 _ABORT_SECONDS = 1.0
 _LISTEN_ON_SECONDS = 5.0
 _INVALID_TEXT = 1007
+_TOO_MUCH_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+"""Said of headers that the parser of sockets does not take, although that of HTTP has: over 128, or over 8 KiB in one."""
 
 
 class Wire(Protocol):
@@ -63,6 +66,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Reads; what comes after the client has broken the protocol is thrown away."""
         if self.conn.parser_exc is None:
             super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # Nobody else is told of it: the connection would stay for ever, and break the server's stopping.
+            self.handshake_complete = self.close_sent = True
+            self.transport.write(_TOO_MUCH_HEAD)
+            self.transport.close()
 
     def send_receive_event_to_app(self) -> None:
         """Hands on a message; refuses text that is none."""

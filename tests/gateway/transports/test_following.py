@@ -198,7 +198,8 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_fault_of_one_event_and_
         await until(lambda: server.endpoint.live == 2)
         await server.note("a", "b", "c")
         await client.subscribe("2", NOTED, variables={"after": server.cursor(0)})
-        replayed, lived = [], []
+        replayed: list[object] = []
+        lived: list[object] = []
         while len(replayed) + len(lived) < 6:
             message = await client.receive()
             (replayed if message["id"] == "2" else lived).append(message["payload"])
@@ -292,9 +293,8 @@ async def test_a_stream_that_opens_with_something_waiting_does_not_say_that_it_w
     assert sent[:2] == [b":\n\n", b"id: c-1\nevent: next\ndata: {}\n\n"]
 
 
-async def handshake(server: Live) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A socket of a client that says what no library lets it say."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+def opening(*headers: str) -> bytes:
+    """What a client asks for a socket with."""
     lines = [
         "GET /graphql HTTP/1.1",
         "host: 127.0.0.1",
@@ -303,8 +303,15 @@ async def handshake(server: Live) -> tuple[asyncio.StreamReader, asyncio.StreamW
         "sec-websocket-version: 13",
         "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
         "sec-websocket-protocol: graphql-transport-ws",
+        *headers,
     ]
-    writer.write("\r\n".join([*lines, "", ""]).encode())
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def handshake(server: Live) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A socket of a client that says what no library lets it say."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(opening())
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
     return reader, writer
 
@@ -344,3 +351,15 @@ async def test_text_that_is_none_is_the_clients_mistake(
     writer.close()
     await until(lambda: server.endpoint.live == 0)
     assert not [record for record in caplog.records if record.levelname in {"ERROR", "WARNING"}]
+
+
+@pytest.mark.parametrize("headers", [["x: y"] * 200, ["x: " + "y" * 10_000]], ids=["many", "long"])
+async def test_a_handshake_with_too_much_in_it_is_refused_and_leaves_nothing(
+    server: Live, headers: Sequence[str]
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(opening(*headers))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+    writer.close()
+    await until(lambda: not server._server.server_state.connections)
