@@ -21,7 +21,7 @@ _ABORT_SECONDS = 1.0
 _LISTEN_ON_SECONDS = 5.0
 _INVALID_TEXT = 1007
 _TOO_MUCH_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-"""Said of headers that the parser of sockets does not take, although that of HTTP has: over 128, or over 8 KiB in one."""
+"""Said of headers that the parser of sockets refuses although that of HTTP does not: over 128, or 8 KiB in one."""
 
 
 class Wire(Protocol):
@@ -71,6 +71,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = self.close_sent = True
             self.transport.write(_TOO_MUCH_HEAD)
             self.transport.close()
+
+    def handle_ping(self) -> None:
+        """Answers, unless the client leaves answers unread: one pong may stand for several pings (RFC 6455, 5.5.3)."""
+        pongs = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self.transport.write(pongs)
 
     def send_receive_event_to_app(self) -> None:
         """Hands on a message; refuses text that is none."""
