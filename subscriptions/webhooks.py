@@ -76,7 +76,7 @@ def asked_to_wait(answer: Answer, now: datetime) -> timedelta:
         return min(timedelta(seconds=int(text[:9])), PAUSES[-1])
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the second for a year of twenty digits
         return timedelta()
     return min(max(at.replace(tzinfo=at.tzinfo or UTC) - now, timedelta()), PAUSES[-1])
 

@@ -125,7 +125,8 @@ def test_pauses_are_as_promised_and_differ() -> None:
         timedelta(hours=6),
     ]
     assert len({pause_after(1) for _ in range(20)}) > 1
-    for text in ("", "-1", "1.5", "Fri, 99 Foo", "٣", "Mon, 01 Jan 2001 00:00:00 GMT"):
+    endless = f"Fri, 31 Dec {'9' * 20} 23:59:59 GMT"
+    for text in ("", "-1", "1.5", "Fri, 99 Foo", "٣", "Mon, 01 Jan 2001 00:00:00 GMT", endless):
         assert asked_to_wait(Answer(503, text), datetime.now(UTC)) == timedelta()
 
 
