@@ -15,6 +15,7 @@ from datasources.database.engine import Database
 from datasources.database.webhook_deliveries import (
     ClaimedDelivery,
     Delivered,
+    Full,
     Undelivered,
     claim,
     next_due,
@@ -30,8 +31,10 @@ from subscriptions.webhook_reader import WebhookReader
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 16
+AT_ONCE = 32
 """Deliveries that a process posts at the same time."""
+AT_ONCE_OF_ORGANIZATION = 8
+"""Of them for one organization, so that one with many slow receivers holds up no other."""
 AT_ONCE_OF_ONE = 4
 """Of them to one endpoint, so that a slow receiver holds up no other; to one that fails only one."""
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 21_600))
@@ -109,6 +112,7 @@ class Webhooks:
         self._wake = asyncio.Event()
         self._posting: set[asyncio.Task[None]] = set()
         self._busy: Counter[str] = Counter()
+        self._busy_for: Counter[str] = Counter()
         self._failing: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -153,7 +157,10 @@ class Webhooks:
     async def _post_what_is_due(self) -> float:
         """Takes up what is due as long as there is room; returns after how many seconds to look again."""
         while len(self._posting) < AT_ONCE:
-            full = {each for each, count in self._busy.items() if count >= self._room(each)}
+            full = Full(
+                {each for each, count in self._busy.items() if count >= self._room(each)},
+                {each for each, count in self._busy_for.items() if count >= AT_ONCE_OF_ORGANIZATION},
+            )
             due = await next_due(self._database, full)
             ahead = self._poll_seconds if due is None else (due - self._clock()).total_seconds()
             if ahead > 0:
@@ -163,6 +170,7 @@ class Webhooks:
                 return self._poll_seconds  # another process was quicker
             self._note_health(delivery.endpoint_id, failing=delivery.failing_since is not None)
             self._busy[delivery.endpoint_id] += 1
+            self._busy_for[delivery.organization_id] += 1
             task = asyncio.create_task(self._post(delivery), name=f"post-{delivery.id}")
             self._posting.add(task)
             task.add_done_callback(self._done)
@@ -185,9 +193,8 @@ class Webhooks:
                 self._note_health(delivery.endpoint_id, failing=isinstance(outcome, Undelivered))
             await self._settle(delivery, outcome)
         finally:
-            self._busy[delivery.endpoint_id] -= 1
-            if not self._busy[delivery.endpoint_id]:
-                del self._busy[delivery.endpoint_id]
+            self._busy -= Counter((delivery.endpoint_id,))  # what comes to nothing is forgotten
+            self._busy_for -= Counter((delivery.organization_id,))
 
     async def _settle(self, delivery: ClaimedDelivery, outcome: Delivered | Undelivered) -> None:
         while True:

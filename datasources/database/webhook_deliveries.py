@@ -15,6 +15,7 @@ from sqlalchemy import (
     Insert,
     Integer,
     Text,
+    and_,
     bindparam,
     cast,
     delete,
@@ -89,6 +90,18 @@ class ClaimedDelivery(NamedTuple):
         return EventPosition(self.tx, self.position)
 
 
+class Full(NamedTuple):
+    """The endpoints and the organizations for which a process posts as much as it may; it takes nothing of theirs."""
+
+    endpoints: Collection[str] = ()
+    organizations: Collection[str] = ()
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """Those of the condition."""
+        return {"full": sorted(self.endpoints), "crowded": sorted(self.organizations)}
+
+
 class Delivered(NamedTuple):
     """The receiver took it, with this HTTP status."""
 
@@ -113,7 +126,7 @@ _T, _E = webhook_deliveries.c, webhook_endpoints.c
 _NOW = bindparam("now", type_=UtcDateTime())
 _OF_DELIVERY = ClaimedDelivery._fields[: ClaimedDelivery._fields.index("url")]
 _OF_ENDPOINT = ClaimedDelivery._fields[len(_OF_DELIVERY) :]
-_WITH_ROOM = ~any_of(_T.endpoint_id, "full")
+_WITH_ROOM = and_(~any_of(_T.endpoint_id, "full"), ~any_of(_T.organization_id, "crowded"))
 _IN_TURN = (_T.next_attempt_at, _T.tx, _T.position)
 _NEXT_DUE = select(_T.next_attempt_at).where(_T.next_attempt_at.is_not(None), _WITH_ROOM).order_by(*_IN_TURN).limit(1)
 _CLAIM = (
@@ -208,18 +221,18 @@ _SETTLED_LONG_AGO = select(_T.id).where(_LONG_AGO).limit(_ROWS_AT_ONCE)
 _REMOVE = delete(webhook_deliveries).where(any_of(_T.id, "ids"), _LONG_AGO)
 
 
-async def next_due(database: Database, full: Collection[str]) -> datetime | None:
-    """When the next delivery is due, or was, of other endpoints than ``full``; ``None``: none waits. Takes no lock."""
+async def next_due(database: Database, full: Full) -> datetime | None:
+    """When the next delivery is due, or was, of others than ``full``; ``None``: none waits. Takes no lock."""
     scope = database.unscoped("deliveries wait in one queue for all organizations")
-    found = await scope.fetch(_NEXT_DUE, _only, {"full": sorted(full)})
+    found = await scope.fetch(_NEXT_DUE, _only, full.parameters)
     return found[0] if found else None
 
 
-async def claim(database: Database, full: Collection[str], now: datetime) -> ClaimedDelivery | None:
-    """Takes the delivery that has been due for longest, of other endpoints than ``full``, for the time of a lease."""
+async def claim(database: Database, full: Full, now: datetime) -> ClaimedDelivery | None:
+    """Takes the delivery that has been due for longest, of others than ``full``, for the time of a lease."""
     scope = database.unscoped("whoever posts takes the delivery that is due, of any organization")
     async with scope.transaction() as transaction:
-        values = {"full": sorted(full), "now": now, "leased_until": now + LEASE}
+        values = {**full.parameters, "now": now, "leased_until": now + LEASE}
         taken = await transaction.fetch(_CLAIM, _cells, values)
         if not taken:
             return None

@@ -179,6 +179,24 @@ async def test_a_slow_receiver_holds_up_no_other_and_a_failing_one_is_asked_once
         assert world.receiver.waiting == ["/fails"]
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_the_slow_receivers_of_one_organization_hold_up_no_other_organization(world: World) -> None:
+    """However many they are, and though what they have still to take is older."""
+    world.receiver.slow["/slow"] = asyncio.Event()
+    for _ in range(AT_ONCE // AT_ONCE_OF_ONE + 2):
+        await world.endpoint(path="/slow")
+    await world.endpoint(OTHERS, path="/theirs")
+    async with world.running():
+        await world.happen(count=AT_ONCE)
+        await until(lambda: len(world.receiver.waiting) == sending.AT_ONCE_OF_ORGANIZATION)
+        theirs = await world.happen(OTHERS, count=2)
+        await until(lambda: len(world.receiver.at("/theirs")) == 2)
+        assert {each.event for each in world.receiver.at("/theirs")} == set(theirs)
+        assert len(world.receiver.waiting) == sending.AT_ONCE_OF_ORGANIZATION
+        world.receiver.slow["/slow"].set()
+        await world.until_settled(AT_ONCE * (AT_ONCE // AT_ONCE_OF_ONE + 2) + 2)
+
+
 def slow_id(webhooks: sending.Webhooks) -> str:
     """The one endpoint that is busy."""
     return next(iter(webhooks._busy), "")
