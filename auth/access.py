@@ -147,10 +147,9 @@ class Access:
 
     async def _principal(self, proof: Proof, wanted: str | None) -> Principal:
         """Raises ``InvalidToken``, and ``NotAMember`` for an organization that is not the person's."""
-        if proof.session_id is not None and self.rights.has_ended(proof.session_id):
-            raise InvalidToken
         standing = await self.rights.standing(proof.user_id)
-        if standing is None:
+        # Asked last: a socket that is opened now hears of what ends from now on.
+        if standing is None or (proof.session_id is not None and self.rights.has_ended(proof.session_id)):
             raise InvalidToken
         if wanted is not None and wanted not in standing.roles:
             raise NotAMember

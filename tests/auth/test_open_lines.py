@@ -163,3 +163,21 @@ async def test_signing_out_closes_the_lines_of_that_session_and_of_no_other(gate
         assert (await hears(stays))["order"]["id"] == order
         other.run("logout", everywhere=True)
         assert await closed(stays) == (4403, "Forbidden")
+
+
+async def test_a_session_that_ends_while_its_person_is_looked_up_opens_no_line(
+    gateway: Running, grace: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would tell it of that any more: it would stay open as long as its token lasts."""
+    access = gateway.app.state.gateway.access
+    look_up = access.rights.standing
+
+    async def slowly(user_id: str) -> object:
+        standing = await look_up(user_id)
+        access.rights._change(access.tokens.verify(grace.token).session_id)
+        return standing
+
+    monkeypatch.setattr(access.rights, "standing", slowly)
+    gateway._tokens[GRACE] = grace.token or ""
+    with pytest.raises(AssertionError, match="UNAUTHENTICATED"):
+        await over_events(gateway, GRACE).__aenter__()
