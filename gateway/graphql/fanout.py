@@ -20,7 +20,7 @@ from datasources.database.events import EventPosition, EventRow
 from gateway.graphql.masking import RequestError
 from gateway.graphql.opened import Opened, Opening, Person, Reader, Response, Viewer
 from gateway.graphql.payload import Batch, Payload
-from gateway.graphql.shared_execution import SharedExecution
+from gateway.graphql.shared_execution import Remembered, SharedExecution
 from schema.errors import CursorTooOld, FellTooFarBehind
 from schema.streams import EventStream
 from subscriptions.log import TooOld
@@ -35,12 +35,13 @@ class Fanout:
     def __init__(self) -> None:
         self.groups: dict[Hashable, Group] = {}
         self.followers: set[Follower] = set()
+        self.remembered = Remembered()
 
     def group(self, opened: Opened) -> "Group":
         """The group for such a subscription; made on first use."""
         found = self.groups.get(opened.key)
         if found is None:
-            found = self.groups[opened.key] = Group(opened, partial(self.groups.pop, opened.key, None))
+            found = self.groups[opened.key] = Group(opened, partial(self.groups.pop, opened.key, None), self.remembered)
         return found
 
     async def flush(self) -> None:
@@ -51,7 +52,7 @@ class Fanout:
 class Group:
     """Those who get the same. It listens to the log while somebody is in it, or on the way to it."""
 
-    def __init__(self, opened: Opened, forget: Callable[[], object]) -> None:
+    def __init__(self, opened: Opened, forget: Callable[[], object], remembered: Remembered) -> None:
         self.opened = opened
         self._stream = stream = opened.stream
         self._forget = forget
@@ -61,7 +62,7 @@ class Group:
         self._skipped: EventPosition | None = None
         """Up to here it had no room for what happened, and reads it from the log again."""
         self._handed_out = stream.log.position
-        self._executions = SharedExecution(opened)
+        self._executions = SharedExecution(opened, remembered)
         self._task: asyncio.Task[None] | None = None
         self._readings = 0
         self._refreshed_at = float("-inf")

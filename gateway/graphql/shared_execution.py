@@ -9,6 +9,8 @@ from gateway.graphql.opened import Opened, Person, Response, Viewer
 
 _REMEMBERED, _REMEMBERED_BYTES, _REMEMBERED_SECONDS = 512, 1 << 20, 30.0
 """Of how many events, and for how long, it is kept: clients that a break has sent away come back together."""
+_REMEMBERED_BYTES_OF_ALL = 32 << 20
+"""That much by all groups of a process, or a client with many subscriptions would have as many times the above."""
 _OVERHEAD = 1_024
 """Bytes of memory that one response costs beside its body."""
 
@@ -27,11 +29,21 @@ class _Known:
         self.size = 0
 
 
+class Remembered:
+    """How much all groups of a process remember together."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
 class SharedExecution:
     """The executions of one group."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, remembered: Remembered) -> None:
         self._opened = opened
+        self._of_all = remembered
         self._known: dict[EventPosition, _Known] = {}
         self._running: set[_Running] = set()
         self._bytes = 0
@@ -60,7 +72,7 @@ class SharedExecution:
         for task in self._running:
             task.cancel()
         self._known.clear()
-        self._bytes = 0
+        self._count(-self._bytes)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -85,7 +97,7 @@ class SharedExecution:
         if not failed:
             size = len(task.result().payload.body) + _OVERHEAD
             known.size += size
-            self._bytes += size
+            self._count(size)
         elif task is known.first:  # another try may fare better
             self._forget(place, known)
         else:
@@ -93,7 +105,11 @@ class SharedExecution:
 
     def _make_room(self) -> None:
         """For what comes next, of the oldest that are done."""
-        while len(self._known) >= _REMEMBERED or self._bytes > _REMEMBERED_BYTES:
+        while self._known and (
+            len(self._known) >= _REMEMBERED
+            or self._bytes > _REMEMBERED_BYTES
+            or self._of_all.bytes > _REMEMBERED_BYTES_OF_ALL
+        ):
             place, oldest = next(iter(self._known.items()))
             if not oldest.first.done():
                 break
@@ -112,4 +128,8 @@ class SharedExecution:
 
     def _forget(self, place: EventPosition, known: _Known) -> None:
         del self._known[place]
-        self._bytes -= known.size
+        self._count(-known.size)
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        self._of_all.bytes += size

@@ -264,6 +264,7 @@ async def _nothing_left(world: World) -> None:
     assert not world.fanout.groups
     assert not world.fanout.followers
     assert world.log.listeners == 0
+    assert world.fanout.remembered.bytes == 0
     assert not {task.get_name() for task in asyncio.all_tasks()} & {"fan-out", "catching-up", "shared-execution"}
 
 
