@@ -12,6 +12,7 @@ from typing import Protocol
 
 from starlette.types import Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 from gateway.graphql.payload import Batch, text_frame
@@ -90,6 +91,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
                 self.handle_parser_exception()
                 return
         super().send_receive_event_to_app()
+
+    def handle_close(self, event: Frame) -> None:
+        """Has done with a client that closes; what it leaves unread is not waited for."""
+        ours = self.close_sent
+        super().handle_close(event)
+        if not ours:
+            self.close_sent = True  # as the answer: a second one, when the server stops, would break its stopping
+            self.stop_keepalive()
+            if self.transport.get_write_buffer_size():
+                self.loop.call_later(_ABORT_SECONDS, self.transport.abort)
 
     def handle_parser_exception(self) -> None:
         """Tells the client what it did, and reads on until it has learned of it.

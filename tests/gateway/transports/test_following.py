@@ -14,7 +14,6 @@ from gateway.graphql import Limits
 from gateway.graphql.fanout import Follower
 from gateway.graphql.payload import Batch, Payload
 from gateway.graphql.sse import EventStream
-from gateway.graphql.wire import SocketProtocol
 from tests.gateway.transports.graphql_socket import GraphQLSocket, ready_socket
 from tests.gateway.transports.live import ACME, Live, LiveDoorman, live
 from tests.gateway.transports.sample import Probe
@@ -352,34 +351,3 @@ async def test_text_that_is_none_is_the_clients_mistake(
     writer.close()
     await until(lambda: server.endpoint.live == 0)
     assert not [record for record in caplog.records if record.levelname in {"ERROR", "WARNING"}]
-
-
-@pytest.mark.parametrize("headers", [["x: y"] * 200, ["x: " + "y" * 10_000]], ids=["many", "long"])
-async def test_a_handshake_with_too_much_in_it_is_refused_and_leaves_nothing(
-    server: Live, headers: Sequence[str]
-) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(opening(*headers))
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
-    writer.close()
-    await until(lambda: not server._server.server_state.connections)
-
-
-async def test_pings_whose_answers_are_not_read_are_not_kept_for_the_client(server: Live) -> None:
-    _, writer = await handshake(server)
-    writer.transport.pause_reading()  # type: ignore[attr-defined]
-    (protocol,) = cast("set[SocketProtocol]", server._server.server_state.connections)
-    pings, sent = (b"\x89\xfd" + bytes(4) + bytes(125)) * 1_000, 0
-    while protocol.writable.is_set():
-        writer.write(pings)
-        await writer.drain()
-        await asyncio.sleep(0)
-    while sent < 2 << 20:
-        writer.write(pings)
-        await writer.drain()
-        sent += len(pings)
-    writer.write(b"\x81\x81" + bytes(4) + b"{")  # no message of the protocol: the last that is read
-    await until(lambda: protocol.close_sent)
-    assert protocol.transport.get_write_buffer_size() < 1 << 20
-    writer.close()
