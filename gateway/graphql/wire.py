@@ -21,8 +21,6 @@ EXTENSION = "tributary.wire"
 _ABORT_SECONDS = 1.0
 _LISTEN_ON_SECONDS = 5.0
 _INVALID_TEXT = 1007
-_TOO_MUCH_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-"""Said of headers that the parser of sockets refuses although that of HTTP does not: over 128, or 8 KiB in one."""
 
 
 class Wire(Protocol):
@@ -68,9 +66,10 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.conn.parser_exc is None:
             super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            # Nobody else is told of it: the connection would stay for ever, and break the server's stopping.
+            # More headers, or longer ones, than that of HTTP refuses. Nobody else is told of it: the connection would
+            # stay for ever, and break the stopping of the server.
             self.handshake_complete = self.close_sent = True
-            self.transport.write(_TOO_MUCH_HEAD)
+            self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
 
     def handle_ping(self) -> None:
