@@ -287,7 +287,8 @@ class Follower:
         """Stops for now, at once."""
         self._reached()
         if self._task is not None:
-            self._task.cancel()
+            if self._task is not asyncio.current_task():
+                self._task.cancel()
             self._task = None
         if self._group is not None:
             self._group.remove(self)
@@ -316,9 +317,10 @@ class Follower:
             self.end(RequestError.of_exception(FellTooFarBehind(self._group.cursor(self.last))))
 
     def end(self, refusal: RequestError) -> None:
-        """Ends it for good."""
+        """Ends it for good; of a fault of ours the client is told where to resume."""
+        cursor = self.cursor
         self.suspend()
-        self._reader.end(refusal)
+        self._reader.end(refusal if cursor is None else refusal.resumable(cursor))
 
     def _reached(self) -> None:
         """Moves on to where the group is, past what was not for it: that may be far, and not kept for long."""
@@ -356,7 +358,6 @@ class Follower:
 
     def _fail(self, refusal: RequestError) -> None:
         self._go_on()
-        self._task = None
         self.end(refusal)
 
     async def _replay(self, group: Group, viewer: Viewer, until: EventPosition) -> None:

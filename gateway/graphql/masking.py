@@ -4,7 +4,7 @@ import logging
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, cast
 
 from graphql import GraphQLError
 from strawberry.exceptions import StrawberryInputCoercionError
@@ -66,6 +66,16 @@ class RequestError(Exception):
         if code is ErrorCode.UNAUTHENTICATED:
             return cls([_told(known)], status=401, headers=((b"www-authenticate", b"Bearer"),))
         return cls([_told(known)], status=_STATUS.get(code, 400))
+
+    def resumable(self, cursor: str) -> Self:
+        """The same, of what follows the log: a fault of ours names where to go on from."""
+        if self.status != _STATUS[ErrorCode.INTERNAL]:
+            return self
+        errors = [
+            {**error, "extensions": {**cast("FormattedError", error["extensions"]), "resumeAfter": cursor}}
+            for error in self.errors
+        ]
+        return type(self)(errors, status=self.status, headers=self.headers)
 
 
 _STATUS = {

@@ -61,12 +61,16 @@ class World:
         self.executed: Counter[tuple[Selection, int, str | None]] = Counter()
         self.failures = 0.0
         """How many executions of a hundred fail."""
+        self.outages = 0.0
+        """How many looks at the table of a hundred fail."""
 
     async def events_after(
         self, scope: Scope, after: EventPosition, limit: int, *, until: EventPosition, types: Collection[str]
     ) -> list[EventRow]:
         """Stands for the table."""
         await self.turns()
+        if self.random.random() * 100 < self.outages:
+            raise ConnectionError("the database is away")
         found = [
             row
             for row in self.table
@@ -190,6 +194,8 @@ class Client:
         assert self.ended is None
         extensions = refusal.errors[0]["extensions"]
         assert isinstance(extensions, dict)
+        if extensions["code"] == "INTERNAL":
+            assert "resumeAfter" in extensions, "a fault of ours names where to go on from"
         if extensions["code"] == "RATE_LIMITED":
             assert self.slow, "who takes all that it is given is never let go, however much happens at once"
         self.ended = refusal
@@ -247,7 +253,7 @@ def world_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], World]:
 
 async def _settled(world: World, clients: Sequence[Client]) -> None:
     """Brings everybody back, until all have all."""
-    world.failures = 0.0
+    world.failures = world.outages = 0.0
     for _ in range(200):
         for client in clients:
             if client.stopped or client.ended is not None:
@@ -271,7 +277,7 @@ async def _nothing_left(world: World) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_each_gets_exactly_what_it_should(world_of: Callable[[int], World], seed: int) -> None:
     world = world_of(seed)
-    world.failures = (0.0, 0.5)[seed % 3 == 0]
+    world.failures, world.outages = (0.0, 0.5)[seed % 3 == 0], (0.0, 20.0)[seed % 4 == 1]
     clients, left = [_join(world) for _ in range(6)], []
     for _ in range(150):
         match world.random.randrange(10):
