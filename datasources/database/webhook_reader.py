@@ -29,6 +29,7 @@ class _Endpoint(NamedTuple):
     status: str
     since_tx: int
     since_position: int
+    since_running: list[int]
     last_sequence: int
 
     def gets(self, event: EventRow) -> bool:
@@ -36,7 +37,7 @@ class _Endpoint(NamedTuple):
         return (
             event.organization_id == self.organization_id
             and event.type in self.events
-            and event.place > (self.since_tx, self.since_position)
+            and (event.place > (self.since_tx, self.since_position) or event.tx in self.since_running)
         )
 
 

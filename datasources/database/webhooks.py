@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from sqlalchemy import Insert, Text, bindparam, delete, exists, func, select, update
+from sqlalchemy import Insert, Text, bindparam, cast, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -82,11 +82,19 @@ class LockedEndpoint(NamedTuple):
     secret: str
     since_tx: int
     since_position: int
+    since_running: list[int]
 
     @property
     def since(self) -> EventPosition:
-        """Only events after this place come to it by themselves."""
+        """Only events after this place come to it by themselves, and those of ``since_running``."""
         return EventPosition(self.since_tx, self.since_position)
+
+
+class _Beginning(NamedTuple):
+    """What had happened when an endpoint was made: all up to a place, but for what these transactions still write."""
+
+    place: EventPosition
+    running: list[int]
 
 
 _T = webhook_endpoints.c
@@ -134,6 +142,8 @@ _LOCK_READER = (
 _READ_FROM = (
     update(webhook_reader)
     .where(webhook_reader.c.id == READER, ~exists(select(_T.id)))
+# "xmin:xmax:xip,xip…": what is below xmax and not among xip has ended. A transaction is not in a snapshot of its own.
+_SNAPSHOT = select(cast(func.pg_current_snapshot(), Text()), cast(func.pg_current_xact_id(), Text()))
     .values(tx=bindparam("from_tx", type_=Big), position=bindparam("from_position", type_=Big))
 )
 
@@ -164,8 +174,9 @@ async def create_endpoint(transaction: Transaction, keyring: Keyring, new: NewEn
         "id": made.id,
         "status": ACTIVE,
         "secret": keyring.seal(made.secret, secret_place("secret", made.id)),
-        "since_tx": since.tx,
-        "since_position": since.position,
+        "since_tx": since.place.tx,
+        "since_position": since.place.position,
+        "since_running": since.running,
         "last_sequence": 0,
         "created_at": datetime.now(UTC),
     }
@@ -249,20 +260,33 @@ def secret_place(column: str, endpoint_id: str) -> str:
     return f"{webhook_endpoints.name}.{column}.{endpoint_id}"
 
 
-async def _begin_to_read(transaction: Transaction) -> EventPosition:
-    """From where on events are for an endpoint that is made now: whoever reads waits for it, and then finds it."""
+async def _begin_to_read(transaction: Transaction) -> _Beginning:
+    """From where on events are for an endpoint that is made now: whoever reads waits for it, and then finds it.
+
+    What is visible now is not for it, all that is committed later is, to the transaction. The log alone cannot tell:
+    its end is as far as all is settled, and a transaction that runs for long holds that back.
+    """
     database = transaction.scope.database
     first = {"id": READER, **(await head(database))._asdict()}
     await transaction.connection.execute(_first_reader(database.dialect), first)
     (read,) = await transaction.fetch(_LOCK_READER, EventPosition)
-    since = max(read, await head(database))
+    settled = max(read, await head(database))
     # What happened while nobody had an endpoint need not be read.
     everywhere = Transaction(
         database.unscoped("whether any organization has an endpoint says whether the log was to be read"),
         transaction.connection,
     )
-    await everywhere.execute(_READ_FROM, {"from_tx": since.tx, "from_position": since.position})
-    return since
+    await everywhere.execute(_READ_FROM, {"from_tx": settled.tx, "from_position": settled.position})
+    if database.dialect != "postgresql":
+        return _Beginning(settled, [])
+    # After the end of the log was asked for: what the reader leaves out must be among what is visible here.
+    ((snapshot, own),) = await transaction.fetch(_SNAPSHOT, _texts)
+    _, upper, running = snapshot.split(":")
+    return _Beginning(EventPosition(int(upper), 0), [int(each) for each in (*running.split(","), own) if each])
+
+
+def _texts(*cells: str) -> tuple[str, ...]:
+    return cells
 
 
 @lru_cache(maxsize=2)

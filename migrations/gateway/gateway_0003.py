@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("previous_until", MOMENT, nullable=True),
         sa.Column("since_tx", BIG, nullable=False),
         sa.Column("since_position", BIG, nullable=False),
+        sa.Column("since_running", JSON, nullable=False),
         sa.Column("last_sequence", BIG, nullable=False),
         sa.Column("failing_since", MOMENT, nullable=True),
         sa.Column("created_by", ID, nullable=True),

@@ -68,6 +68,7 @@ def endpoint(organization_id: str, since: EventPosition) -> dict[str, Any]:
 
 
 def delivery(of: Mapping[str, Any], status: str) -> dict[str, Any]:
+        "since_running": [],
     """What became of an event at the endpoint of its organization."""
     return {
         "id": new_id("whd"),

@@ -36,6 +36,7 @@ async def furnish_webhooks(database: Database, organization_id: str, *, made_by:
         "secret": "of-nobody",
         "since_tx": 0,
         "since_position": 0,
+        "since_running": [],
         "last_sequence": len(happened),
         "created_by": made_by,
         "created_at": now,

@@ -27,6 +27,7 @@ webhook_endpoints = Table(
     Column("previous_until", UtcDateTime),
     Column("since_tx", Big, nullable=False),
     Column("since_position", Big, nullable=False, comment="only events after this place of the log are for it"),
+    Column("since_running", Json, nullable=False, comment="and those of transactions that ran when it was made"),
     Column("last_sequence", Big, nullable=False, comment="of its deliveries, in the order of the log"),
     Column("failing_since", UtcDateTime, comment="the first failure after the last success"),
     Column("created_by", Id),
