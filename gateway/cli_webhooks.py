@@ -8,6 +8,7 @@ from auth.refusal import Refusal
 from datasources.database.engine import Database, Scope
 from datasources.database.roster import organization_name
 from datasources.database.webhook_reading import EndpointState, endpoint_states, organization_of_endpoint
+from datasources.database.webhook_replays import replays_of
 from gateway.commands import CommandFailed, keyring_of, on_database, say
 from gateway.settings import load
 from gateway.webhooks import webhook_endpoints
@@ -47,7 +48,7 @@ def _list(options: argparse.Namespace) -> None:
         for state in await endpoint_states(database, only):
             say(
                 f"{state.id}  {state.organization_id}  {state.url}  ({' '.join(state.events)})  {_health(state)}, "
-                f"{state.pending} waiting, {state.failed} failed"
+                f"{state.pending} waiting, {state.failed} failed{_progress(state)}"
             )
 
     on_database(load(), run)
@@ -57,6 +58,11 @@ def _replay(options: argparse.Namespace) -> None:
     async def run(scope: Scope, endpoints: WebhookEndpoints) -> None:
         wanted = WantedReplay(options.endpoint, options.after, options.delivery)
         say(f"Deliveries on their way: {await endpoints.replay(scope, OPERATOR, wanted)}.")
+        for replay in (await replays_of(scope, [options.endpoint])).values():
+            say(
+                f"{replay.scheduled} of {replay.total} are due now. A gateway that runs goes on as they are taken; "
+                "see: tributary webhooks list"
+            )
 
     _change(options.endpoint, run)
 
@@ -73,6 +79,10 @@ def _health(state: EndpointState) -> str:
     if state.failing_since is None:
         return state.status
     return f"{state.status}, failing since {state.failing_since:%Y-%m-%d %H:%M} UTC"
+
+
+def _progress(state: EndpointState) -> str:
+    return "" if state.replayed is None else f", replay at {state.replayed} of {state.to_replay}"
 
 
 def _change(endpoint_id: str, work: Callable[[Scope, WebhookEndpoints], Awaitable[None]]) -> None:

@@ -19,7 +19,7 @@ from datasources.database.engine import Scope, Transaction
 from datasources.database.event_retention import horizon_of
 from datasources.database.events import EventPosition
 from datasources.database.roster import lock_organization
-from datasources.database.webhook_deliveries import replay
+from datasources.database.webhook_replays import plan_replay, replay
 from datasources.database.webhooks import (
     ACTIVE,
     MOST_ENDPOINTS,
@@ -167,7 +167,10 @@ class WebhookEndpoints:
         return await self._found(scope, endpoint_id)
 
     async def replay(self, scope: Scope, actor: str, wanted: WantedReplay) -> int:
-        """Has things delivered again; returns how many. Raises ``CursorTooOld`` as well."""
+        """Has things delivered again; returns how many, of which some are on their way at once, the others in steps.
+
+        Raises ``CursorTooOld`` as well.
+        """
         after = await self._place(scope, wanted)
         ids = list(dict.fromkeys(wanted.delivery_ids or ()))
         if len(ids) > MOST_IDS:
@@ -176,8 +179,10 @@ class WebhookEndpoints:
         if endpoint.status != ACTIVE:
             message = "Nothing is sent to this endpoint. Resume it first, and replay then."
             raise Refusal("NOT_ALLOWED_IN_STATE", message, "endpointId")
+        # Counting takes as long as the log is; nobody waits for it.
+        plan = None if after is None else await plan_replay(scope, endpoint.id, after)
         async with scope.transaction() as transaction:
-            scheduled = await replay(transaction, endpoint.id, after, ids)
+            scheduled = await replay(transaction, endpoint.id, plan, ids)
             if scheduled:
                 await _audit(transaction, actor, "webhook.replayed", endpoint.id, "LOW", {"deliveries": scheduled})
                 self._wake_after(transaction)

@@ -9,6 +9,7 @@ import strawberry
 from auth.refusal import Refusal
 from datasources.database.accounts import users_by_id
 from datasources.database.webhook_reading import DELIVERIES, DeliveryRow
+from datasources.database.webhook_replays import replays_of
 from datasources.database.webhooks import EndpointRow, endpoints_of
 from datasources.paging import Selection
 from schema.accounts import User
@@ -105,6 +106,20 @@ def select_deliveries(_context: Context, chosen: WebhookDeliveryFilter | None, _
 
 
 @strawberry.type(
+    description="A replay that goes on: its deliveries are made in steps, as the receiver takes them.",
+    directives=[ADMINISTER_WEBHOOKS],
+)
+class WebhookReplay:
+    """``WebhookReplay``."""
+
+    requested_at: datetime = strawberry.field(description="When it was asked for.")
+    scheduled: int = strawberry.field(description="How many deliveries were put on their way so far.")
+    total: int = strawberry.field(
+        name="totalCount", description="How many there are in all, as counted when it was asked for."
+    )
+
+
+@strawberry.type(
     description="An address that events are posted to, signed as Standard Webhooks says.",
     directives=[ADMINISTER_WEBHOOKS],
 )
@@ -133,6 +148,11 @@ class WebhookEndpoint(Node):
         description="Who made it; null where that is no member any more, or was an API key or an operator.",
     )
     created_at: datetime = strawberry.field(description="When it was made.")
+    replay: WebhookReplay | None = relation(
+        replays_of,
+        key="id",
+        description="A replay that goes on; null when there is none, or when all of its deliveries are on their way.",
+    )
     deliveries: Connection[WebhookDelivery] | None = connection(
         DELIVERIES,
         select_deliveries,
@@ -234,7 +254,9 @@ class WebhookEndpointPayload:
 class ReplayWebhookDeliveriesPayload:
     """``ReplayWebhookDeliveriesPayload``."""
 
-    scheduled: int = strawberry.field(description="How many deliveries are on their way.")
+    scheduled: int = strawberry.field(
+        description="How many deliveries are on their way, or will be: `replay` of the endpoint says how far that is."
+    )
     user_errors: list[UserError] = strawberry.field(description="What has to be mended.")
 
 

@@ -1,4 +1,4 @@
-"""Webhooks of a process: its reader, and its sender, which posts what is due, also what other processes have left."""
+"""Webhooks of a process: its reader, its replayer, and its sender, which posts what is due, also of other processes."""
 
 import asyncio
 import contextlib
@@ -28,6 +28,7 @@ from datasources.webhooks.post import Answer, NotPosted, Poster
 from datasources.webhooks.signature import signed_headers
 from subscriptions.log import EventLog
 from subscriptions.webhook_reader import WebhookReader
+from subscriptions.webhook_replayer import WebhookReplayer
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,8 @@ class Webhooks:
         self._poster = poster
         self._clock = clock
         self._poll_seconds = poll_seconds
-        self._reader = WebhookReader(database, self.wake, clock=clock, poll_seconds=poll_seconds)
+        self._reader = WebhookReader(database, self._look, clock=clock, poll_seconds=poll_seconds)
+        self._replayer = WebhookReplayer(database, self._look, clock=clock, poll_seconds=poll_seconds)
         self._wake = asyncio.Event()
         self._posting: set[asyncio.Task[None]] = set()
         self._busy: Counter[str] = Counter()
@@ -117,7 +119,11 @@ class Webhooks:
         self._tasks: list[asyncio.Task[None]] = []
 
     def wake(self) -> None:
-        """Has it look for what is due now."""
+        """Has it look for what is due, and for replays, now."""
+        self._look()
+        self._replayer.wake()
+
+    def _look(self) -> None:
         self._wake.set()
 
     async def __aenter__(self) -> Self:
@@ -126,6 +132,7 @@ class Webhooks:
         self._database.after_commit.append(self._reader.committed)
         self._tasks = [
             asyncio.create_task(self._reader.run(), name="webhook-reader"),
+            asyncio.create_task(self._replayer.run(), name="webhook-replayer"),
             asyncio.create_task(self._run(), name="webhook-sender"),
             asyncio.create_task(self._tidy(), name="webhook-tidy"),
         ]

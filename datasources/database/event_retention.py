@@ -19,7 +19,13 @@ from datasources.database.engine import Database, Scope, Transaction
 from datasources.database.events import BEGINNING, EventPosition, head, settled
 from datasources.database.scope import TENANT
 from datasources.database.tables.gateway import events, organizations
-from datasources.database.tables.webhooks import event_horizons, webhook_deliveries, webhook_endpoints, webhook_reader
+from datasources.database.tables.webhooks import (
+    event_horizons,
+    webhook_deliveries,
+    webhook_endpoints,
+    webhook_reader,
+    webhook_replays,
+)
 
 BATCH = 1_000
 """How many events are removed in one transaction."""
@@ -91,6 +97,12 @@ _OLDEST_ENDPOINT = (
     select(webhook_endpoints.c.since_tx, webhook_endpoints.c.since_position)
     .where(webhook_endpoints.c.organization_id == TENANT)
     .order_by(webhook_endpoints.c.since_tx, webhook_endpoints.c.since_position)
+    .limit(1)
+)
+_OLDEST_REPLAY = (
+    select(webhook_replays.c.tx, webhook_replays.c.position)
+    .where(webhook_replays.c.organization_id == TENANT)
+    .order_by(webhook_replays.c.tx, webhook_replays.c.position)
     .limit(1)
 )
 _READ_SO_FAR = select(webhook_reader.c.tx, webhook_reader.c.position)
@@ -180,7 +192,7 @@ async def _take_turn(transaction: Transaction) -> None:
 
 
 async def _first_for_webhooks(transaction: Transaction) -> EventPosition:
-    """The first place that webhooks still need: of what is to be delivered, and of what their reader has not seen.
+    """The first place that webhooks still need: to deliver it now or in a replay, or because none has read it yet.
 
     How far it has read is asked first: what it reads meanwhile lies after that, and what it had read before has its
     deliveries by then.
@@ -190,6 +202,7 @@ async def _first_for_webhooks(transaction: Transaction) -> EventPosition:
     if endpoint:
         read = await transaction.fetch(_READ_SO_FAR, EventPosition) or endpoint
         needed.append(_right_after(read[0]))
+    needed += [_right_after(place) for place in await transaction.fetch(_OLDEST_REPLAY, EventPosition)]
     needed += await transaction.fetch(_OLDEST_PENDING, EventPosition)
     return min(needed, default=_END)
 

@@ -5,36 +5,17 @@ while it is being posted, and when its process dies it is due again by itself. S
 the same id, and never misses one.
 """
 
-from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Insert,
-    Integer,
-    Text,
-    and_,
-    bindparam,
-    cast,
-    delete,
-    func,
-    literal,
-    select,
-    tuple_,
-    update,
-)
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Integer, Text, and_, bindparam, delete, func, select, update
 
 from datasources.database.columns import Big, Id, UtcDateTime, any_of
 from datasources.database.engine import Database, Transaction
-from datasources.database.events import BEGINNING, EventPosition
-from datasources.database.ids import ulid
+from datasources.database.events import EventPosition
 from datasources.database.scope import TENANT
-from datasources.database.tables.gateway import events
-from datasources.database.tables.webhooks import webhook_deliveries, webhook_endpoints, webhook_reader
+from datasources.database.tables.webhooks import webhook_deliveries, webhook_endpoints
 from datasources.database.webhooks import (
     ACTIVE,
     DELIVERED,
@@ -42,7 +23,6 @@ from datasources.database.webhooks import (
     FAILED,
     PAUSED,
     PENDING,
-    READER,
     LockedEndpoint,
     lock_endpoint,
     stop_endpoint,
@@ -191,23 +171,6 @@ _BRING_FORWARD = (
     .values(next_attempt_at=_NOW)
 )
 
-_AFTER = tuple_(bindparam("after_tx", type_=Big), bindparam("after_position", type_=Big))
-_UNTIL = tuple_(bindparam("until_tx", type_=Big), bindparam("until_position", type_=Big))
-_AGAIN = (
-    update(webhook_deliveries)
-    .where(*_OF_THIS_ENDPOINT)
-    .values(
-        status=PENDING,
-        attempts=0,
-        next_attempt_at=bindparam("next_at", type_=UtcDateTime()),
-        give_up_at=bindparam("until_at", type_=UtcDateTime()),
-        settled_at=None,
-    )
-)
-_THESE_AGAIN = _AGAIN.where(any_of(_T.id, "ids"))
-_ALL_AGAIN = _AGAIN.where(tuple_(_T.tx, _T.position) > _AFTER, any_of(_T.event_type, "types"))
-_READ_SO_FAR = select(webhook_reader.c.tx, webhook_reader.c.position).where(webhook_reader.c.id == READER)
-
 _OF_A_STOPPED_ONE = _T.endpoint_id.in_(select(_E.id).where(_E.status != ACTIVE))
 _TOO_OLD = (_T.status == PENDING, _T.give_up_at <= _NOW)
 _HELD_TOO_OLD = select(_T.id).where(_OF_A_STOPPED_ONE, *_TOO_OLD).limit(_ROWS_AT_ONCE)
@@ -248,40 +211,6 @@ async def settle(database: Database, delivery: ClaimedDelivery, outcome: Deliver
             await _note_success(transaction, delivery, outcome, now)
             return ACTIVE
         return await _note_failure(transaction, delivery, outcome, now)
-
-
-async def replay(
-    transaction: Transaction,
-    endpoint_id: str,
-    after: EventPosition | None,
-    delivery_ids: Sequence[str],
-    *,
-    now: datetime | None = None,
-) -> int:
-    """Has things posted again as the same deliveries, for 72 hours anew; returns how many.
-
-    These deliveries, and with ``after`` what the endpoint gets of all that happened after that place: what never had a
-    delivery gets one, without a number.
-    """
-    endpoint = await lock_endpoint(transaction, endpoint_id)
-    if endpoint is None:
-        return 0
-    now = now or datetime.now(UTC)
-    times = {"next_at": now if endpoint.status == ACTIVE else None, "until_at": now + GIVE_UP}
-    values = {"whose": endpoint_id, **times}
-    count = await transaction.execute(_THESE_AGAIN, {**values, "ids": list(delivery_ids)}) if delivery_ids else 0
-    if after is None:
-        return count
-    place = {"after_tx": after.tx, "after_position": after.position, "types": endpoint.events}
-    count += await transaction.execute(_ALL_AGAIN, {**values, **place})
-    # What the reader has not come to gets its delivery from there, with its number.
-    read = await transaction.fetch(_READ_SO_FAR, EventPosition)
-    until = max(endpoint.since, read[0] if read else BEGINNING)
-    until_place = {"until_tx": until.tx, "until_position": until.position}
-    ids = {"time": f"whd_{ulid(int(now.timestamp() * 1_000), 0)[:10]}", "now": now}
-    return count + await transaction.execute(
-        _make_missing(transaction.scope.dialect), {**values, **place, **until_place, **ids}
-    )
 
 
 async def tidy(database: Database, now: datetime) -> None:
@@ -341,39 +270,6 @@ async def _stops(
         return None
     since = {"whose": endpoint.id, "since": delivery.give_up_at - GIVE_UP}
     return None if await transaction.fetch(_SUCCEEDED_SINCE, str, since) else PAUSED
-
-
-@lru_cache(maxsize=2)
-def _make_missing(dialect: str) -> Insert:
-    """Deliveries without a number for events that have none, made by the database, however many there are."""
-    row: dict[str, ColumnElement[Any]] = {
-        "id": bindparam("time", type_=Text()).concat(_sixteen_random(dialect)),
-        "organization_id": events.c.organization_id,
-        "endpoint_id": bindparam("whose", type_=Id),
-        "event_id": events.c.id,
-        "event_type": events.c.type,
-        "tx": events.c.tx,
-        "position": events.c.position,
-        "status": literal(PENDING),
-        "attempts": literal(0),
-        "next_attempt_at": bindparam("next_at", type_=UtcDateTime()),
-        "give_up_at": bindparam("until_at", type_=UtcDateTime()),
-        "created_at": _NOW,
-    }
-    place = tuple_(events.c.tx, events.c.position)
-    found = select(*row.values()).where(
-        events.c.organization_id == TENANT, place > _AFTER, place <= _UNTIL, any_of(events.c.type, "types")
-    )
-    insert = postgresql_insert if dialect == "postgresql" else sqlite_insert
-    # Which are missing is the unique index's business: a join could be planned badly while the table grows.
-    return insert(webhook_deliveries).from_select(list(row), found).on_conflict_do_nothing()
-
-
-def _sixteen_random(dialect: str) -> ColumnElement[str]:
-    """Characters that an id of ours may end in, other ones for each row."""
-    if dialect == "postgresql":
-        return func.substr(func.replace(cast(func.gen_random_uuid(), Text()), "-", ""), 17)
-    return func.lower(func.hex(func.randomblob(8)))
 
 
 def _only(value: Any) -> Any:

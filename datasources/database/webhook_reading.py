@@ -11,7 +11,7 @@ from datasources.database.columns import Id, UtcDateTime, any_of
 from datasources.database.engine import Database, Scope
 from datasources.database.events import EventPosition
 from datasources.database.listing import Listing, Ordering
-from datasources.database.tables.webhooks import webhook_deliveries, webhook_endpoints
+from datasources.database.tables.webhooks import webhook_deliveries, webhook_endpoints, webhook_replays
 from datasources.database.webhooks import DELIVERED, FAILED, PENDING
 
 
@@ -47,7 +47,7 @@ class DeliveryRow(NamedTuple):
 
 
 class EndpointState(NamedTuple):
-    """An endpoint with how many deliveries wait, and how many were given up."""
+    """An endpoint with how many deliveries wait, how many were given up, and how far a replay is that goes on."""
 
     id: str
     organization_id: str
@@ -57,6 +57,8 @@ class EndpointState(NamedTuple):
     failing_since: datetime | None
     pending: int
     failed: int
+    replayed: int | None
+    to_replay: int | None
 
 
 DELIVERIES: Listing[DeliveryRow] = Listing(
@@ -96,11 +98,20 @@ async def organization_of_endpoint(database: Database, endpoint_id: str) -> str 
 
 @lru_cache(maxsize=2)
 def _states(*, one: bool) -> Select[Any]:
-    statement = select(
-        *(webhook_endpoints.c[name] for name in ("id", "organization_id", "url", "events", "status", "failing_since")),
-        _how_many(PENDING),
-        _how_many(FAILED),
-    ).order_by(webhook_endpoints.c.organization_id, webhook_endpoints.c.created_at, webhook_endpoints.c.id)
+    statement = (
+        select(
+            *(
+                webhook_endpoints.c[name]
+                for name in ("id", "organization_id", "url", "events", "status", "failing_since")
+            ),
+            _how_many(PENDING),
+            _how_many(FAILED),
+            webhook_replays.c.scheduled,
+            webhook_replays.c.total,
+        )
+        .outerjoin_from(webhook_endpoints, webhook_replays, webhook_replays.c.endpoint_id == webhook_endpoints.c.id)
+        .order_by(webhook_endpoints.c.organization_id, webhook_endpoints.c.created_at, webhook_endpoints.c.id)
+    )
     return statement.where(webhook_endpoints.c.organization_id == bindparam("only", type_=Id)) if one else statement
 
 

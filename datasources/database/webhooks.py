@@ -19,7 +19,7 @@ from datasources.database.engine import Announced, Scope, Transaction
 from datasources.database.events import EventPosition, head
 from datasources.database.ids import new_id
 from datasources.database.scope import TENANT
-from datasources.database.tables.webhooks import webhook_deliveries, webhook_endpoints, webhook_reader
+from datasources.database.tables.webhooks import webhook_deliveries, webhook_endpoints, webhook_reader, webhook_replays
 from datasources.keyring import Keyring, Unreadable
 from datasources.webhooks.signature import new_secret
 
@@ -136,14 +136,17 @@ _SCHEDULE = (
     update(webhook_deliveries).where(*_WAITING).values(next_attempt_at=bindparam("next_at", type_=UtcDateTime()))
 )
 _DELETE_DELIVERIES = delete(webhook_deliveries).where(*_WAITING[:2])
+_DELETE_REPLAY = delete(webhook_replays).where(
+    webhook_replays.c.organization_id == TENANT, webhook_replays.c.endpoint_id == bindparam("whose", type_=Id)
+)
 _LOCK_READER = (
     select(webhook_reader.c.tx, webhook_reader.c.position).where(webhook_reader.c.id == READER).with_for_update()
 )
+# "xmin:xmax:xip,xip…": what is below xmax and not among xip has ended. A transaction is not in a snapshot of its own.
+_SNAPSHOT = select(cast(func.pg_current_snapshot(), Text()), cast(func.pg_current_xact_id(), Text()))
 _READ_FROM = (
     update(webhook_reader)
     .where(webhook_reader.c.id == READER, ~exists(select(_T.id)))
-# "xmin:xmax:xip,xip…": what is below xmax and not among xip has ended. A transaction is not in a snapshot of its own.
-_SNAPSHOT = select(cast(func.pg_current_snapshot(), Text()), cast(func.pg_current_xact_id(), Text()))
     .values(tx=bindparam("from_tx", type_=Big), position=bindparam("from_position", type_=Big))
 )
 
@@ -198,8 +201,8 @@ async def delete_endpoint(transaction: Transaction, endpoint_id: str) -> bool:
     """Removes an endpoint with its deliveries; ``False`` when there is none."""
     if await lock_endpoint(transaction, endpoint_id) is None:
         return False
-    await transaction.execute(_DELETE_DELIVERIES, {"whose": endpoint_id})
-    await transaction.execute(_DELETE, {"whose": endpoint_id})
+    for statement in (_DELETE_DELIVERIES, _DELETE_REPLAY, _DELETE):
+        await transaction.execute(statement, {"whose": endpoint_id})
     return True
 
 

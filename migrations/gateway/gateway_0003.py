@@ -100,6 +100,21 @@ def upgrade() -> None:
         ["organization_id", "status", "tx", "position"],
     )
     op.create_table(
+        "webhook_replays",
+        sa.Column("endpoint_id", ID, nullable=False),
+        sa.Column("organization_id", ID, nullable=False),
+        sa.Column("tx", BIG, nullable=False),
+        sa.Column("position", BIG, nullable=False),
+        sa.Column("until_tx", BIG, nullable=False),
+        sa.Column("until_position", BIG, nullable=False),
+        sa.Column("scheduled", BIG, nullable=False),
+        sa.Column("total", BIG, nullable=False),
+        sa.Column("requested_at", MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(["endpoint_id"], ["webhook_endpoints.id"], name="fk_webhook_replays_endpoint_id"),
+        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name="fk_webhook_replays_organization_id"),
+        sa.PrimaryKeyConstraint("endpoint_id", name="pk_webhook_replays"),
+    )
+    op.create_table(
         "webhook_reader",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("tx", BIG, nullable=False),
@@ -111,6 +126,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drops the tables, with what is in them."""
     op.drop_table("webhook_reader")
+    op.drop_table("webhook_replays")
     op.drop_table("webhook_deliveries")
     op.drop_table("webhook_endpoints")
     op.drop_table("event_horizons")

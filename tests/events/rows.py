@@ -12,7 +12,13 @@ from datasources.database.events import EventPosition
 from datasources.database.ids import new_id
 from datasources.database.migrate import BUILT_IN, upgrade
 from datasources.database.tables.gateway import events, organizations
-from datasources.database.tables.webhooks import event_horizons, webhook_deliveries, webhook_endpoints, webhook_reader
+from datasources.database.tables.webhooks import (
+    event_horizons,
+    webhook_deliveries,
+    webhook_endpoints,
+    webhook_reader,
+    webhook_replays,
+)
 
 OURS, THEIRS = "org_ours", "org_theirs"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -62,13 +68,13 @@ def endpoint(organization_id: str, since: EventPosition) -> dict[str, Any]:
         "secret": "sealed",
         "since_tx": since.tx,
         "since_position": since.position,
+        "since_running": [],
         "last_sequence": 0,
         "created_at": NOW,
     }
 
 
 def delivery(of: Mapping[str, Any], status: str) -> dict[str, Any]:
-        "since_running": [],
     """What became of an event at the endpoint of its organization."""
     return {
         "id": new_id("whd"),
@@ -95,7 +101,7 @@ async def put(database: Database, table: Table, rows: Sequence[Mapping[str, Any]
 async def empty(database: Database) -> None:
     """Removes all but the organizations."""
     async with database.writer.connect() as connection, connection.begin():
-        for table in (webhook_deliveries, webhook_endpoints, webhook_reader, event_horizons, events):
+        for table in (webhook_deliveries, webhook_replays, webhook_endpoints, webhook_reader, event_horizons, events):
             await connection.execute(delete(table))
 
 

@@ -20,7 +20,7 @@ from datasources.database.engine import Database
 from datasources.database.event_retention import Busy, Limits, horizon_of, organizations_beyond, remove_oldest
 from datasources.database.events import BEGINNING, EventPosition, NewEvent, append_event
 from datasources.database.tables.gateway import events
-from datasources.database.tables.webhooks import webhook_deliveries, webhook_endpoints, webhook_reader
+from datasources.database.tables.webhooks import webhook_deliveries, webhook_endpoints, webhook_reader, webhook_replays
 from subscriptions import retention
 from subscriptions.retention import Retention
 from tests.events import program
@@ -158,6 +158,28 @@ async def test_two_processes_at_once_remove_what_one_would(small_steps: None, ur
     assert removed == 100
     assert await horizon_of(database.scoped(OURS)) == EventPosition(1, 100)
     await other.close()
+
+
+async def test_what_a_replay_has_still_to_deliver_stays(database: Database) -> None:
+    rows = [event(OURS, EventPosition(0, number), 40 * DAY) for number in range(1, 11)]
+    await put(database, events, [*rows, event(THEIRS, EventPosition(0, 11), 40 * DAY)])
+    await put(database, webhook_endpoints, [endpoint(OURS, EventPosition(0, 10))])
+    await put(database, webhook_reader, [{"id": 1, "tx": 0, "position": 11}])
+    going_on = {
+        "endpoint_id": f"whe_{OURS}",
+        "organization_id": OURS,
+        "tx": 0,
+        "position": 4,
+        "until_tx": 0,
+        "until_position": 11,
+        "scheduled": 4,
+        "total": 10,
+        "requested_at": NOW,
+    }
+    await put(database, webhook_replays, [going_on])
+    await retaining(database, FEW).round()
+    assert await kept(database, OURS) == [row["id"] for row in rows[4:]]
+    assert await kept(database, THEIRS) == []
 
 
 async def test_nothing_goes_that_is_not_settled(on_postgresql: Database) -> None:

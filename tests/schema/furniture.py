@@ -8,7 +8,7 @@ from datasources.database.engine import Database
 from datasources.database.ids import new_id
 from datasources.database.scope import TENANT
 from datasources.database.tables.gateway import events
-from datasources.database.tables.webhooks import webhook_deliveries, webhook_endpoints
+from datasources.database.tables.webhooks import webhook_deliveries, webhook_endpoints, webhook_replays
 
 _NEWEST = (
     select(events.c.id, events.c.type, events.c.tx, events.c.position)
@@ -19,7 +19,7 @@ _NEWEST = (
 
 
 async def furnish_webhooks(database: Database, organization_id: str, *, made_by: str | None = None) -> None:
-    """An endpoint that is sent nothing, with deliveries of the newest events of each type."""
+    """An endpoint that is sent nothing, with deliveries of the newest events of each type and a replay that rests."""
     scope = database.scoped(organization_id)
     happened = [
         each
@@ -58,6 +58,17 @@ async def furnish_webhooks(database: Database, organization_id: str, *, made_by:
         }
         for number, (event_id, kind, tx, position) in enumerate(happened, start=1)
     ]
+    replay = {
+        "endpoint_id": endpoint_id,
+        "tx": 0,
+        "position": 0,
+        "until_tx": 0,
+        "until_position": 0,
+        "scheduled": 1,
+        "total": len(happened),
+        "requested_at": now,
+    }
     async with scope.transaction() as transaction:
         await transaction.insert(webhook_endpoints, [endpoint])
         await transaction.insert(webhook_deliveries, deliveries)
+        await transaction.insert(webhook_replays, [replay])

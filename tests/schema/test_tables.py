@@ -78,6 +78,10 @@ UNSCOPED_USES = {
     ("datasources/database/webhook_deliveries.py", "old deliveries go, whoever they were of"),
     ("datasources/database/webhook_reader.py", "the reader for webhooks asks whose events it has to read at all"),
     ("datasources/database/webhook_reader.py", "one reader makes the deliveries of webhooks for all organizations"),
+    (
+        "datasources/database/webhook_replays.py",
+        "whoever is free goes on with replays, whichever organization they are of",
+    ),
     ("datasources/database/webhook_reading.py", "an operator looks at the webhooks of all organizations"),
     ("datasources/database/webhook_reading.py", "an operator names an endpoint by its id alone"),
     ("datasources/database/sealed.py", "stored secrets of all organizations are sealed anew by an operator"),

@@ -63,6 +63,22 @@ webhook_deliveries = Table(
     Index(None, "settled_at"),
 )
 
+webhook_replays = Table(
+    "webhook_replays",
+    metadata,
+    Column("endpoint_id", Id, ForeignKey("webhook_endpoints.id"), primary_key=True),
+    organization_id(),
+    Column("tx", Big, nullable=False),
+    Column("position", Big, nullable=False, comment="up to here all deliveries are made or due again"),
+    Column("until_tx", Big, nullable=False),
+    Column(
+        "until_position", Big, nullable=False, comment="how far the log was read for webhooks when it was asked for"
+    ),
+    Column("scheduled", Big, nullable=False, comment="deliveries so far"),
+    Column("total", Big, nullable=False, comment="deliveries in all, as counted when it was asked for"),
+    Column("requested_at", UtcDateTime, nullable=False),
+)
+
 webhook_reader = Table(
     "webhook_reader",
     metadata,

@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from subprocess import CompletedProcess
 
 import pytest
 from sqlalchemy import update
 
+from datasources.database import webhook_replays
 from datasources.database.engine import Database
-from datasources.database.events import EventPosition
+from datasources.database.events import BEGINNING, EventPosition, NewEvent, append_event
 from datasources.database.tables.webhooks import webhook_endpoints
+from datasources.database.tables.webhooks import webhook_replays as webhook_replays_table
 from tests.gateway.inline import run_inline
-from tests.organizations.company import Company
+from tests.organizations.company import Company, rows
 from tests.serving import Running
-from tests.webhooks.api.hooks import LISTED, NOWHERE, delivered, deliveries, endpoint, stored
+from tests.webhooks.api.hooks import LISTED, NOWHERE, delivered, deliveries, do, endpoint, stored
 
 pytestmark = pytest.mark.anyio
 Command = Callable[..., Awaitable[CompletedProcess[str]]]
@@ -91,6 +93,45 @@ async def test_an_operator_resumes_and_replays(
     # All this was nothing to the others.
     assert [row["status"] for row in await stored(database, other)] == ["PAUSED_AFTER_FAILURES"]
     assert {row["status"] for row in await deliveries(database, other)} == {"FAILED"}
+
+
+async def test_how_far_a_long_replay_is_can_be_seen(
+    acme: Company,
+    other: Company,
+    gateway: Running,
+    database: Database,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its receiver takes nothing, so it stays where it is: at the end of its first step."""
+    monkeypatch.setattr(webhook_replays, "STEP", 2)
+    owner, stranger = await acme.member("OWNER"), await other.member("OWNER")
+    async with database.scoped(acme.id).transaction() as transaction:
+        for number in range(5):
+            await append_event(transaction, NewEvent("messaging", "OrderChanged", f"sor_{number}", None, {}))
+    mine, _ = endpoint(owner, url=NOWHERE)
+    theirs, _ = endpoint(stranger, url=NOWHERE)
+    query = (
+        "query ($id: ID!) { node(id: $id) { ... on WebhookEndpoint { replay { scheduled totalCount requestedAt } } } }"
+    )
+    assert owner.sees(query, {"id": mine})["data"]["node"] == {"replay": None}
+    cursor = gateway.app.state.gateway.services.events.cursors.encode(acme.id, BEGINNING)
+    asked = await command("replay", mine, "--after", cursor)
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert asked.stdout == (
+        "Deliveries on their way: 5.\n"
+        "2 of 5 are due now. A gateway that runs goes on as they are taken; see: tributary webhooks list\n"
+    )
+    assert do(owner, "replayWebhookDeliveries", endpointId=mine, after=cursor)["scheduled"] == 5
+    replay = owner.sees(query, {"id": mine})["data"]["node"]["replay"]
+    assert (replay["scheduled"], replay["totalCount"]) == (2, 5)
+    assert datetime.now(UTC) - datetime.fromisoformat(replay["requestedAt"]) < timedelta(minutes=5)
+    lines = {line.split()[0]: line for line in (await command("list")).stdout.splitlines()}
+    assert lines[mine].endswith(", 2 waiting, 0 failed, replay at 2 of 5")
+    assert lines[theirs].endswith(", 0 waiting, 0 failed")
+    assert stranger.sees(query, {"id": mine})["data"]["node"] is None
+    assert [entry["details"] for entry in await acme.audited("webhook.replayed")] == [{"deliveries": 5}] * 2
+    assert await rows(database, webhook_replays_table, webhook_replays_table.c.organization_id == other.id) == []
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
