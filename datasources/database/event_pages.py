@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Integer, Select, bindparam, desc, func, se
 
 from datasources.database.columns import Big, Id, any_of
 from datasources.database.engine import Scope
-from datasources.database.events import COLUMNS, EventPosition, EventRow, settled
+from datasources.database.events import COLUMNS, EventPosition, EventRow, seekable, settled
 from datasources.database.scope import TENANT
 from datasources.database.tables.gateway import events
 
@@ -68,9 +68,15 @@ def page_statement(dialect: str, *, from_end: bool, of_business: bool) -> Select
     after = tuple_(bindparam("after_tx", type_=Big), bindparam("after_position", type_=Big))
     before = tuple_(bindparam("before_tx", type_=Big), bindparam("before_position", type_=Big))
     order = (events.c.tx, events.c.position)
+    bounds = (
+        events.c.position > bindparam("after_position", type_=Big),
+        events.c.position < bindparam("before_position", type_=Big),
+    )
     return (
         select(*COLUMNS)
-        .where(*_conditions(dialect, of_business=of_business), place > after, place < before)
+        .where(
+            *_conditions(dialect, of_business=of_business), place > after, place < before, *seekable(dialect, *bounds)
+        )
         .order_by(*(map(desc, order) if from_end else order))
         .limit(bindparam("limit", type_=Integer()))
     )

@@ -105,15 +105,29 @@ def settled(dialect: str) -> list[ColumnElement[bool]]:
     return [events.c.tx < oldest]
 
 
+def seekable(dialect: str, *bounds: ColumnElement[bool]) -> list[ColumnElement[bool]]:
+    """Conditions that let SQLite go straight to a place of the log; ``bounds`` are on ``events.c.position``.
+
+    They follow from what is asked for anyway, as every ``tx`` is 0 there. Without them SQLite reads the log from its
+    beginning: of a row value it looks up only the first column when the second one is the key of the table.
+    """
+    return [events.c.tx == 0, *bounds] if dialect == "sqlite" else []
+
+
 @lru_cache(maxsize=4)
 def _after(dialect: str, *, one_organization: bool) -> Select[Any]:
     place = tuple_(bindparam("after_tx", type_=Big), bindparam("after_position", type_=Big))
-    statement = select(*COLUMNS).where(tuple_(events.c.tx, events.c.position) > place, *settled(dialect))
+    statement = select(*COLUMNS).where(
+        tuple_(events.c.tx, events.c.position) > place,
+        *settled(dialect),
+        *seekable(dialect, events.c.position > bindparam("after_position", type_=Big)),
+    )
     if one_organization:
         until = tuple_(bindparam("until_tx", type_=Big), bindparam("until_position", type_=Big))
         statement = statement.where(
             events.c.organization_id == TENANT,
             tuple_(events.c.tx, events.c.position) <= until,
+            *seekable(dialect, events.c.position <= bindparam("until_position", type_=Big)),
             any_of(events.c.type, "types"),
         )
     return statement.order_by(events.c.tx, events.c.position).limit(bindparam("limit"))

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Insert,
     Integer,
+    Select,
     Text,
     and_,
     bindparam,
@@ -33,7 +34,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from datasources.database.columns import Big, Id, UtcDateTime, any_of
 from datasources.database.engine import Database, Scope, Transaction
-from datasources.database.events import BEGINNING, EventPosition
+from datasources.database.events import BEGINNING, EventPosition, seekable
 from datasources.database.ids import ulid
 from datasources.database.scope import TENANT
 from datasources.database.tables.gateway import events
@@ -146,15 +147,6 @@ _SIGHT = (
     )
     .where(_E.organization_id == TENANT, _E.id == _WHOSE)
 )
-_COVERED_EVENTS = (_L.organization_id == TENANT, *_covered(_L, _L.type))
-_END_OF_STEP = (
-    select(_L.tx, _L.position)
-    .where(*_COVERED_EVENTS)
-    .order_by(_L.tx, _L.position)
-    .offset(bindparam("skipped", type_=Integer()))
-    .limit(1)
-)
-_COUNT = select(func.count()).select_from(events).where(*_COVERED_EVENTS)
 _AGAIN = (
     update(webhook_deliveries)
     .where(_D.organization_id == TENANT, _D.endpoint_id == _WHOSE)
@@ -212,6 +204,24 @@ _IS_STILL_THERE = select(_R.endpoint_id).where(*_THIS, *_STILL_THERE)
 _REMOVE = delete(webhook_replays).where(*_THIS)
 
 
+@lru_cache(maxsize=2)
+def _covered_events(dialect: str) -> tuple[ColumnElement[bool], ...]:
+    after, to = (bindparam(f"{name}_position", type_=Big) for name in ("after", "to"))
+    seeking = seekable(dialect, _L.position > after, _L.position <= to)
+    return (_L.organization_id == TENANT, *_covered(_L, _L.type), *seeking)
+
+
+@lru_cache(maxsize=2)
+def _nth_event(dialect: str) -> Select[Any]:
+    found = select(_L.tx, _L.position).where(*_covered_events(dialect)).order_by(_L.tx, _L.position)
+    return found.offset(bindparam("skipped", type_=Integer())).limit(1)
+
+
+@lru_cache(maxsize=2)
+def _count(dialect: str) -> Select[Any]:
+    return select(func.count()).select_from(events).where(*_covered_events(dialect))
+
+
 async def plan_replay(scope: Scope, endpoint_id: str, after: EventPosition) -> Plan | None:
     """What a replay of all after a place comes to; ``None`` when there is no such endpoint. Takes no lock.
 
@@ -229,7 +239,7 @@ async def plan_replay(scope: Scope, endpoint_id: str, after: EventPosition) -> P
     since = EventPosition(sight.since_tx, sight.since_position)
     span = _span(after, _END, read, since, sight.since_running, sight.events)
     to = await _end_of_step(scope, span)
-    total = 0 if to is None else (await scope.fetch(_COUNT, int, span))[0]
+    total = 0 if to is None else (await scope.fetch(_count(scope.dialect), int, span))[0]
     return Plan(after, read, to, total)
 
 
@@ -313,7 +323,7 @@ async def replays_of(scope: Scope, endpoint_ids: Sequence[str]) -> dict[str, Rep
 
 async def _end_of_step(scope: Scope, span: Mapping[str, object]) -> EventPosition | None:
     """The place of the last event of a step; ``None`` when the rest is less than one."""
-    found = await scope.fetch(_END_OF_STEP, EventPosition, {**span, "skipped": STEP - 1})
+    found = await scope.fetch(_nth_event(scope.dialect), EventPosition, {**span, "skipped": STEP - 1})
     return found[0] if found else None
 
 
@@ -367,7 +377,7 @@ def _make_missing(dialect: str) -> Insert:
         "give_up_at": bindparam("give_up", type_=UtcDateTime()),
         "created_at": _NOW,
     }
-    found = select(*row.values()).where(*_COVERED_EVENTS)
+    found = select(*row.values()).where(*_covered_events(dialect))
     insert = postgresql_insert if dialect == "postgresql" else sqlite_insert
     # Which are missing is the unique index's business: a join could be planned badly while the table grows.
     return insert(webhook_deliveries).from_select(list(row), found).on_conflict_do_nothing()
