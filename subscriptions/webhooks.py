@@ -16,6 +16,7 @@ from datasources.database.webhook_deliveries import (
     ClaimedDelivery,
     Delivered,
     Full,
+    TriedElsewhere,
     Undelivered,
     claim,
     next_due,
@@ -163,16 +164,21 @@ class Webhooks:
 
     async def _post_what_is_due(self) -> float:
         """Takes up what is due as long as there is room; returns after how many seconds to look again."""
+        elsewhere: set[str] = set()
         while len(self._posting) < AT_ONCE:
             full = Full(
-                {each for each, count in self._busy.items() if count >= self._room(each)},
+                {each for each, count in self._busy.items() if count >= self._room(each)} | elsewhere,
                 {each for each, count in self._busy_for.items() if count >= AT_ONCE_OF_ORGANIZATION},
             )
-            due = await next_due(self._database, full)
+            due = await next_due(self._database, full, self._clock())
             ahead = self._poll_seconds if due is None else (due - self._clock()).total_seconds()
             if ahead > 0:
                 return min(ahead, self._poll_seconds)
-            delivery = await claim(self._database, full, self._clock())
+            try:
+                delivery = await claim(self._database, full, self._clock())
+            except TriedElsewhere as error:
+                elsewhere.add(error.endpoint_id)
+                continue
             if delivery is None:
                 return self._poll_seconds  # another process was quicker
             self._note_health(delivery.endpoint_id, failing=delivery.failing_since is not None)

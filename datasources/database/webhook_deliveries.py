@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Text, and_, bindparam, delete, func, select, update
+from sqlalchemy import Integer, Text, and_, bindparam, delete, func, or_, select, update
 
 from datasources.database.columns import Big, Id, UtcDateTime, any_of
 from datasources.database.engine import Database, Transaction
@@ -82,6 +82,14 @@ class Full(NamedTuple):
         return {"full": sorted(self.endpoints), "crowded": sorted(self.organizations)}
 
 
+class TriedElsewhere(Exception):
+    """The endpoint fails, and another process tries a delivery to it at this moment."""
+
+    def __init__(self, endpoint_id: str) -> None:
+        super().__init__(f"another process tries {endpoint_id}")
+        self.endpoint_id = endpoint_id
+
+
 class Delivered(NamedTuple):
     """The receiver took it, with this HTTP status."""
 
@@ -104,9 +112,14 @@ class Undelivered(NamedTuple):
 
 _T, _E = webhook_deliveries.c, webhook_endpoints.c
 _NOW = bindparam("now", type_=UtcDateTime())
+_LEASED_UNTIL = bindparam("leased_until", type_=UtcDateTime())
 _OF_DELIVERY = ClaimedDelivery._fields[: ClaimedDelivery._fields.index("url")]
 _OF_ENDPOINT = ClaimedDelivery._fields[len(_OF_DELIVERY) :]
-_WITH_ROOM = and_(~any_of(_T.endpoint_id, "full"), ~any_of(_T.organization_id, "crowded"))
+_WITH_ROOM = and_(
+    ~any_of(_T.endpoint_id, "full"),
+    ~any_of(_T.organization_id, "crowded"),
+    _T.endpoint_id.not_in(select(_E.id).where(_E.tried_until > _NOW)),
+)
 _IN_TURN = (_T.next_attempt_at, _T.tx, _T.position)
 _NEXT_DUE = select(_T.next_attempt_at).where(_T.next_attempt_at.is_not(None), _WITH_ROOM).order_by(*_IN_TURN).limit(1)
 _CLAIM = (
@@ -121,8 +134,21 @@ _CLAIM = (
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
-    .values(next_attempt_at=bindparam("leased_until", type_=UtcDateTime()), attempts=_T.attempts + 1)
+    .values(next_attempt_at=_LEASED_UNTIL, attempts=_T.attempts + 1)
     .returning(*(_T[name] for name in _OF_DELIVERY))
+)
+# Who changes an endpoint locks it before its deliveries; here it is the other way round, so nobody is waited for.
+_TRY = (
+    update(webhook_endpoints)
+    .where(
+        _E.id
+        == select(_E.id)
+        .where(_E.id == bindparam("whose", type_=Id), or_(_E.tried_until.is_(None), _E.tried_until <= _NOW))
+        .correlate(None)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    .values(tried_until=_LEASED_UNTIL)
 )
 _CLAIMED_FROM = select(*(_E[name] for name in _OF_ENDPOINT)).where(_E.id == bindparam("whose", type_=Id))
 
@@ -130,7 +156,12 @@ _OURS = _T.organization_id == TENANT
 _THIS = (_OURS, _T.id == bindparam("delivery_id", type_=Id))
 _THIS_ENDPOINT = _E.organization_id == TENANT, _E.id == bindparam("whose", type_=Id)
 _OF_THIS_ENDPOINT = (_OURS, _T.endpoint_id == bindparam("whose", type_=Id))
-_RECOVERED = update(webhook_endpoints).where(*_THIS_ENDPOINT, _E.failing_since.is_not(None)).values(failing_since=None)
+_RECOVERED = (
+    update(webhook_endpoints)
+    .where(*_THIS_ENDPOINT, _E.failing_since.is_not(None))
+    .values(failing_since=None, tried_until=None)
+)
+_TRIED = update(webhook_endpoints).where(*_THIS_ENDPOINT).values(tried_until=None)
 _FAILING = update(webhook_endpoints).where(*_THIS_ENDPOINT, _E.failing_since.is_(None)).values(failing_since=_NOW)
 _TOOK_IT = (
     update(webhook_deliveries)
@@ -184,15 +215,18 @@ _SETTLED_LONG_AGO = select(_T.id).where(_LONG_AGO).limit(_ROWS_AT_ONCE)
 _REMOVE = delete(webhook_deliveries).where(any_of(_T.id, "ids"), _LONG_AGO)
 
 
-async def next_due(database: Database, full: Full) -> datetime | None:
+async def next_due(database: Database, full: Full, now: datetime) -> datetime | None:
     """When the next delivery is due, or was, of others than ``full``; ``None``: none waits. Takes no lock."""
     scope = database.unscoped("deliveries wait in one queue for all organizations")
-    found = await scope.fetch(_NEXT_DUE, _only, full.parameters)
+    found = await scope.fetch(_NEXT_DUE, _only, {**full.parameters, "now": now})
     return found[0] if found else None
 
 
 async def claim(database: Database, full: Full, now: datetime) -> ClaimedDelivery | None:
-    """Takes the delivery that has been due for longest, of others than ``full``, for the time of a lease."""
+    """Takes the delivery that has been due for longest, of others than ``full``, for the time of a lease.
+
+    Of an endpoint that fails only one at a time, whichever process tries it. Raises ``TriedElsewhere``.
+    """
     scope = database.unscoped("whoever posts takes the delivery that is due, of any organization")
     async with scope.transaction() as transaction:
         values = {**full.parameters, "now": now, "leased_until": now + LEASE}
@@ -201,7 +235,12 @@ async def claim(database: Database, full: Full, now: datetime) -> ClaimedDeliver
             return None
         endpoint_id = taken[0][_OF_DELIVERY.index("endpoint_id")]
         (endpoint,) = await transaction.fetch(_CLAIMED_FROM, _cells, {"whose": endpoint_id})
-    return ClaimedDelivery(*taken[0], *endpoint)
+        delivery = ClaimedDelivery(*taken[0], *endpoint)
+        if delivery.failing_since is not None:
+            values = {"whose": endpoint_id, "now": now, "leased_until": now + LEASE}
+            if not await transaction.execute(_TRY, values):
+                raise TriedElsewhere(endpoint_id)
+    return delivery
 
 
 async def settle(database: Database, delivery: ClaimedDelivery, outcome: Delivered | Undelivered, now: datetime) -> str:
@@ -251,6 +290,8 @@ async def _note_failure(
     }
     if not await transaction.execute(_DID_NOT, values):
         return endpoint.status
+    if delivery.failing_since is not None:
+        await transaction.execute(_TRIED, {"whose": endpoint.id})
     if outcome.blamed:
         await transaction.execute(_FAILING, {"whose": endpoint.id, "now": now})
         status = await _stops(transaction, delivery, endpoint, outcome)

@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("since_running", JSON, nullable=False),
         sa.Column("last_sequence", BIG, nullable=False),
         sa.Column("failing_since", MOMENT, nullable=True),
+        sa.Column("tried_until", MOMENT, nullable=True),
         sa.Column("created_by", ID, nullable=True),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name="fk_webhook_endpoints_organization_id"),
@@ -53,6 +54,7 @@ def upgrade() -> None:
         ["organization_id", "created_at", "id"],
     )
     op.create_index("ix_webhook_endpoints_status", "webhook_endpoints", ["status"])
+    op.create_index("ix_webhook_endpoints_tried_until", "webhook_endpoints", ["tried_until"])
     op.create_table(
         "webhook_deliveries",
         sa.Column("id", ID, nullable=False),

@@ -30,10 +30,12 @@ webhook_endpoints = Table(
     Column("since_running", Json, nullable=False, comment="and those of transactions that ran when it was made"),
     Column("last_sequence", Big, nullable=False, comment="of its deliveries, in the order of the log"),
     Column("failing_since", UtcDateTime, comment="the first failure after the last success"),
+    Column("tried_until", UtcDateTime, comment="while it fails: one process tries one delivery until then"),
     Column("created_by", Id),
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "organization_id", "created_at", "id"),
     Index(None, "status"),
+    Index(None, "tried_until"),
 )
 
 webhook_deliveries = Table(

@@ -6,7 +6,21 @@ from email.utils import format_datetime
 
 import pytest
 
-from datasources.database.webhook_deliveries import GIVE_UP, KEEP, LEASE, tidy
+from datasources.database.webhook_deliveries import (
+    GIVE_UP,
+    KEEP,
+    LEASE,
+    ClaimedDelivery,
+    Delivered,
+    Full,
+    TriedElsewhere,
+    Undelivered,
+    claim,
+    next_due,
+    settle,
+    tidy,
+)
+from datasources.database.webhook_reader import read_on
 from datasources.database.webhooks import resume_endpoint
 from datasources.webhooks.post import Answer
 from subscriptions import webhooks as sending
@@ -200,6 +214,46 @@ async def test_the_slow_receivers_of_one_organization_hold_up_no_other_organizat
 def slow_id(webhooks: sending.Webhooks) -> str:
     """The one endpoint that is busy."""
     return next(iter(webhooks._busy), "")
+
+
+async def test_of_one_that_fails_all_processes_together_try_one_delivery_at_a_time(
+    world: World, database_again: World
+) -> None:
+    made = await world.endpoint(path="/hook")
+    one, other = world.database, database_again.database
+    world.receiver.answers["/hook"] = ["500 Sorry"]
+    async with world.running():
+        await world.happen()
+        await world.until_tried(1)
+    await world.happen(count=8)
+    await read_on(one, world.clock())
+    now = world.clock() + timedelta(minutes=1)
+    everybody = (one, other) * 4
+
+    async def tried(moment: datetime) -> list[ClaimedDelivery]:
+        found = await asyncio.gather(*(claim(each, Full(), moment) for each in everybody), return_exceptions=True)
+        assert all(each is None or isinstance(each, ClaimedDelivery | TriedElsewhere) for each in found), found
+        return [each for each in found if isinstance(each, ClaimedDelivery)]
+
+    (first,) = await tried(now)
+    assert (first.attempts, await next_due(other, Full(), now)) == (2 if first.sequence == 1 else 1, None)
+    assert len([row for row in await world.deliveries() if row["next_attempt_at"] == now + LEASE]) == 1
+    await settle(one, first, Undelivered("it answered 500", now + timedelta(hours=1), 500), now)
+    (second,) = await tried(now)
+    assert second.id != first.id
+    # Whoever dies with one in hand keeps the others from it for as long as a lease, no longer.
+    assert await tried(now + LEASE - SECOND) == []
+    (third,) = await tried(now + LEASE)
+    await settle(other, third, Delivered(204), now + LEASE)
+    # All is well again, and costs no statement more.
+    stored = await world.stored(made.id)
+    assert (stored["failing_since"], stored["tried_until"]) == (None, None)
+    statements: list[str] = []
+    one.observers.append(statements.append)
+    assert await claim(one, Full(), now + LEASE) is not None
+    one.observers.clear()
+    assert [sql.split()[0] for sql in statements if not sql.startswith("BEGIN")] == ["UPDATE", "SELECT"]
+    assert len(await tried(now + LEASE)) >= 5
 
 
 async def test_when_somebody_is_back_what_waits_is_posted_at_once(world: World) -> None:
