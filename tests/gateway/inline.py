@@ -18,5 +18,8 @@ def run_inline(*arguments: str, settings: Mapping[str, str]) -> CompletedProcess
         contextlib.redirect_stdout(said),
         contextlib.redirect_stderr(complained),
     ):
-        code = main(arguments)
+        try:
+            code = main(arguments)
+        except SystemExit as refused:  # of the parser; on its way out of a thread it would end a loop that waits for it
+            code = int(refused.code or 0)
     return CompletedProcess(arguments, code, said.getvalue(), complained.getvalue())
