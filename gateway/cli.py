@@ -4,11 +4,13 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from auth.passwords import Passwords
 from datasources.database import migrate
+from datasources.database.after_restore import GatewayRuns, renumber, skip_positions
 from datasources.database.engine import Database
 from datasources.database.seed import AlreadyInUse, seed
 from datasources.keyring import KeyringError
@@ -77,6 +79,16 @@ def _parser() -> argparse.ArgumentParser:
     fill.add_argument("--scale", type=_scale, default=1, help="1 is about 10,000 orders, 100 about a million")
     fill.add_argument("--password", help="what everybody signs in with; nobody can sign in when absent")
     fill.set_defaults(run=_seed)
+    restored = data.add_parser(
+        "after-restore",
+        help="make the event log fit the database that it was restored into; stop the gateway first",
+        description="Makes the event log fit the database that it was restored into from a back-up. Stop the gateway "
+        "first, and run this before it starts again.",
+    )
+    restored.add_argument(
+        "--anyway", action="store_true", help="also where PostgreSQL's transaction ids do not ask for it"
+    )
+    restored.set_defaults(run=_after_restore)
     reset = data.add_parser("reset", help="drop the tables and all that is in them")
     reset.add_argument("--yes", action="store_true", help="do it")
     reset.set_defaults(run=_reset)
@@ -131,6 +143,33 @@ def _seed(options: argparse.Namespace) -> None:
     async def run(database: Database) -> None:
         await check_migrated(database, settings)
         await seed(database, scale=options.scale, password_hash=password_hash, platforms=keys, progress=say)
+
+    on_database(settings, run)
+
+
+def _after_restore(options: argparse.Namespace) -> None:
+    settings = load()
+
+    async def run(database: Database) -> None:
+        await check_migrated(database, settings)
+        if database.dialect == "sqlite":
+            changed = await skip_positions(database)
+            say("New events come after all cursors from before." if changed else "Nothing had to be changed.")
+            return
+        try:
+            count = await renumber(database, datetime.now(UTC), anyway=options.anyway)
+        except GatewayRuns as running:
+            raise CommandFailed(
+                f"others are connected to the database as the gateway's user ({running.connections}). Stop the gateway "
+                "and whatever else is, and try again"
+            ) from None
+        if count is None:
+            say(
+                "Nothing had to be changed: the transaction ids of this PostgreSQL cluster are ahead of the event log. "
+                "If clients have cursors from after the back-up, say --anyway."
+            )
+            return
+        say(f"{count} events renumbered. Cursors from before are refused.")
 
     on_database(settings, run)
 

@@ -116,6 +116,16 @@ class CursorTooOld(BadRequest):
         )
 
 
+class CursorOfAnotherLog(BadRequest):
+    """The cursor is of the log as it was before it was restored from a back-up."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This cursor is from before the event log was restored from a back-up, and does not fit it any more. Begin "
+            "without one, and read anew what you need."
+        )
+
+
 def _denied(error: AccessDenied) -> GatewayError:
     return Forbidden(str(error), extensions=error.details)
 

@@ -15,7 +15,7 @@ from datasources.database.events import BEGINNING, EventPosition, EventRow
 from schema.connection import PAGING, ROWS, SIZED, Connection, page_size, selected
 from schema.context import Context, Info
 from schema.directives import scopes
-from schema.errors import BadRequest, CursorTooOld
+from schema.errors import BadRequest, CursorOfAnotherLog, CursorTooOld
 from schema.event import Event
 from schema.scopes import Requirement
 from schema.streams import event_stream
@@ -175,6 +175,8 @@ def _place(context: Context, cursor: str | None, argument: str) -> EventPosition
     place = context.services.events.cursors.decode(context.organization_id, cursor)
     if place is None:
         raise BadRequest(f"`{argument}` is not the cursor of an event of yours. Send it exactly as you received it.")
+    if place.era < context.services.events.position.era:
+        raise CursorOfAnotherLog
     return place
 
 

@@ -13,7 +13,7 @@ import strawberry
 from datasources.database.engine import Scope
 from datasources.database.events import EventPosition
 from schema.context import Context, Info
-from schema.errors import BadRequest, CursorTooOld, FellTooFarBehind
+from schema.errors import BadRequest, CursorOfAnotherLog, CursorTooOld, FellTooFarBehind
 from schema.event import After
 from subscriptions.interest import Interest
 from subscriptions.log import EventLog, FellBehind, TooOld
@@ -41,10 +41,15 @@ class EventStream:
     every: float | None = None
 
     def resumed(self, cursor: str) -> Self:
-        """The same from right after a cursor; raises ``BadRequest`` for what is none of this organization."""
+        """The same from right after a cursor.
+
+        Raises ``BadRequest`` for what is none of this organization, or of the log before it was restored.
+        """
         place = self.log.cursors.decode(self.scope.organization_id or "", cursor)
         if place is None:
             raise BadRequest(_NO_CURSOR)
+        if place.era < self.log.position.era:
+            raise CursorOfAnotherLog
         return replace(self, after=place)
 
     async def __aiter__(self) -> AsyncIterator[object]:

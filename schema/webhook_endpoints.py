@@ -17,7 +17,7 @@ from auth.refusal import Refusal
 from datasources.database.audit import NewAuditEntry, append_audit
 from datasources.database.engine import Scope, Transaction
 from datasources.database.event_retention import horizon_of
-from datasources.database.events import EventPosition
+from datasources.database.events import EventPosition, head
 from datasources.database.roster import lock_organization
 from datasources.database.webhook_replays import plan_replay, replay
 from datasources.database.webhooks import (
@@ -198,6 +198,9 @@ class WebhookEndpoints:
         place = self._cursors.decode(organization_id, wanted.after)
         if place is None:
             raise Refusal("INVALID", "That is not the cursor of an event of yours.", "after")
+        if place.era < (await head(scope.database)).era:
+            message = "This cursor is from before the event log was restored from a back-up, and does not fit it."
+            raise Refusal("INVALID", message, "after")
         oldest = await horizon_of(scope)
         if oldest is not None and place < oldest:
             raise CursorTooOld(self._cursors.encode(organization_id, oldest))

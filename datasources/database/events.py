@@ -19,12 +19,23 @@ from datasources.database.ids import new_id
 from datasources.database.scope import TENANT
 from datasources.database.tables.gateway import events
 
+ERA = 2**40
+"""Positions from one restore of the database to the next; more events than ever happen between two."""
+
 
 class EventPosition(NamedTuple):
     """A place in the log."""
 
     tx: int
     position: int
+
+    @property
+    def era(self) -> int:
+        """How often the log was numbered anew before it had this place (see ``after_restore``).
+
+        A place of an era before that of the log does not fit it any more: what comes after it cannot be told.
+        """
+        return self.position // ERA
 
 
 BEGINNING = EventPosition(0, 0)

@@ -6,14 +6,15 @@ written in one transaction, so that whatever crashes, each event has exactly one
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Select, bindparam, desc, select, tuple_, update
 
 from datasources.database.columns import Big, Id, any_of
 from datasources.database.engine import Database, Transaction
-from datasources.database.events import EventPosition, EventRow, all_events_after
+from datasources.database.events import COLUMNS, EventPosition, EventRow, all_events_after
 from datasources.database.ids import new_id
+from datasources.database.tables.gateway import events
 from datasources.database.tables.webhooks import webhook_deliveries, webhook_endpoints, webhook_reader
 from datasources.database.webhook_deliveries import GIVE_UP
 from datasources.database.webhooks import ACTIVE, DISABLED, PENDING, READER
@@ -61,6 +62,17 @@ _COUNT_ON = (
     .where(_T.id == bindparam("endpoint_id", type_=Id))
     .values(last_sequence=bindparam("now_at", type_=Big))
 )
+_ORDER = (events.c.tx, events.c.position)
+_UNREAD: Select[Any] = (
+    select(*COLUMNS)
+    .where(
+        tuple_(*_ORDER) > tuple_(bindparam("after_tx", type_=Big), bindparam("after_position", type_=Big)),
+        events.c.organization_id.in_(_ORGANIZATIONS),
+    )
+    .order_by(*_ORDER)
+    .limit(bindparam("limit"))
+)
+_END = select(*_ORDER).order_by(*map(desc, _ORDER)).limit(1)
 
 
 async def organizations_with_endpoints(database: Database) -> frozenset[str]:
@@ -90,6 +102,24 @@ async def read_on(database: Database, now: datetime) -> int:
             last = unread[-1].place
             await transaction.execute(_MOVE, {"to_tx": last.tx, "to_position": last.position})
     return len(found)
+
+
+async def read_to_the_end(transaction: Transaction, now: datetime) -> None:
+    """Makes the deliveries for all that is in the log and was not read, for whoever has it to themselves.
+
+    Without a look at what is settled: that cannot be told in a cluster that the log is not of.
+    """
+    places = await transaction.fetch(_LOCK, EventPosition)
+    if not places:
+        return
+    place = places[0]
+    after = {"after_tx": place.tx, "after_position": place.position, "limit": BATCH}
+    while found := await transaction.fetch(_UNREAD, EventRow, after):
+        await _make_deliveries(transaction, found, now)
+        place = found[-1].place
+        after |= {"after_tx": place.tx, "after_position": place.position}
+    end = max([place, *await transaction.fetch(_END, EventPosition)])
+    await transaction.execute(_MOVE, {"to_tx": end.tx, "to_position": end.position})
 
 
 async def _make_deliveries(transaction: Transaction, found: Sequence[EventRow], now: datetime) -> None:

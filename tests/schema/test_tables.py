@@ -50,6 +50,7 @@ UNSCOPED_USES = {
     ("datasources/database/identities.py", "an address has one account, whichever organizations that is in"),
     ("datasources/database/messaging.py", "a signed link is the permission to read one file"),
     ("auth/throttle.py", "an attempt that was not made is not counted, whoever's it was"),
+    ("datasources/database/after_restore.py", "a database that was restored has the places of all organizations"),
     ("datasources/database/attempts.py", "attempts are counted before it is known who makes them"),
     ("datasources/database/attempts.py", "counters of attempts are removed when they count no more"),
     ("datasources/database/outbox.py", "mail waits in one outbox for all organizations"),
