@@ -13,7 +13,7 @@ run: .venv/run.installed pages ## start Tributary with example data on PORT (800
 	./tributary serve --demo $(if $(PORT),--port $(PORT))
 
 test: .venv/dev.installed pages ## run all tests, also on a real PostgreSQL and a real Redis (ARGS="-k orders" narrows)
-	.venv/bin/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: .venv/dev.installed pages ## formatting, lint, types, layers and breaking changes of the schema
 	.venv/bin/ruff format --check .
