@@ -88,6 +88,7 @@ async def test_what_happens_meanwhile_is_not_held_up_and_two_processes_repeat_no
         await until(lambda: len(world.receiver.waiting) == 8)
         (live,) = await world.happen()
         (other,) = await world.happen(OTHERS)
+        await world.until_deliveries(lambda found: {live, other} <= {row["event_id"] for row in found})
         world.receiver.slow["/hook"].set()
         found = await world.until_settled(202)
     times = Counter(each.event for each in world.receiver.arrived)
