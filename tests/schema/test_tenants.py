@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -118,8 +119,9 @@ def _all_of(operation: Operation, step: Step) -> str:
 
 
 def masked(answer: Answer, identity: str) -> str:
-    """An answer as text, without the id, and without what is new in each session."""
+    """An answer as text, without the id, what is new in each session, and the seconds that are left of a wait."""
     text = json.dumps(_without_session(answer), sort_keys=True).replace(identity, "<id>")
+    text = re.sub(r"Try again in \d+ s\.", "Try again.", text)
     return text.replace(unknown_like(identity), "<id>")
 
 
