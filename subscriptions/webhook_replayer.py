@@ -7,12 +7,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from datasources.database.engine import Database
-from datasources.database.webhook_replays import running_replays, step
+from datasources.database.webhook_replays import RunningReplay, running_replays, step
 
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.25
 """How long it lets others write between two steps, and what is due be posted."""
+RESTING_SECONDS = 1.0
+"""How long it waits while receivers have enough to do as it is: that can be for days."""
 
 
 class WebhookReplayer:
@@ -39,21 +41,25 @@ class WebhookReplayer:
         """Goes on with what there is until it is cancelled."""
         while True:
             self._wake.clear()
+            pause = self._poll_seconds
             try:
-                if await self._step_each():
-                    await asyncio.sleep(PAUSE_SECONDS)
-                    continue
+                if running := await running_replays(self._database):
+                    made = [await self._step(each) for each in running]
+                    pause = PAUSE_SECONDS if any(made) else min(RESTING_SECONDS, pause)
             except Exception:
-                # A step is one transaction, and is made again whole.
-                logger.exception("going on with replays of webhooks failed; trying again in %s s", self._poll_seconds)
+                logger.exception("looking for replays of webhooks failed; trying again in %s s", pause)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds):
+                async with asyncio.timeout(pause):
                     await self._wake.wait()
 
-    async def _step_each(self) -> bool:
-        """One step of each replay for which it is time; returns whether there are any."""
-        running = await running_replays(self._database)
-        for each in running:
-            if await step(self._database, each, self._clock()):
-                self._made()
-        return bool(running)
+    async def _step(self, running: RunningReplay) -> bool:
+        """One step of a replay, if it is time for one; says whether it was made."""
+        try:
+            made = await step(self._database, running, self._clock())
+        except Exception:
+            # A step is one transaction, and is made again whole. That of one organization holds up no other's.
+            logger.exception("a step of the replay of %s failed; it is tried again", running.endpoint_id)
+            return False
+        if made:
+            self._made()
+        return made
